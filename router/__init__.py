@@ -1,0 +1,3 @@
+"""The traffic router daemon."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The control process: config file, supervisor, state, metrics, admin HTTP."""

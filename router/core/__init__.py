@@ -1,0 +1,1 @@
+"""Decisions of the router, without I/O: time and chance are arguments."""

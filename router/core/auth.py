@@ -1,0 +1,75 @@
+"""Checking of keys and tokens, in constant time and without ever holding a key in clear."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Literal
+
+import jwt
+
+from router.core.errors import AccessDenied, AuthHeaderMissing
+
+AuthMode = Literal["key", "aml_token", "none"]
+
+_SCHEME = b"bearer "
+_TOKEN_ALGORITHM = "HS256"
+_MAX_CREDENTIAL_BYTES = 4096
+
+
+def digest(credential: bytes) -> bytes:
+    """SHA-256 of a key: what is compared, so that neither its length nor a common prefix shows in the time it takes.
+
+    Plain SHA-256 is enough: keys are 256 random bits, not passwords.
+    """
+    return hashlib.sha256(credential).digest()
+
+
+def bearer(authorization: bytes | None) -> bytes:
+    """The credential of an `Authorization: Bearer ...` header.
+
+    Raises:
+        AuthHeaderMissing: there is no header, another scheme, or an empty or oversized credential.
+    """
+    if authorization is None or authorization[:7].lower() != _SCHEME:
+        raise AuthHeaderMissing
+    credential = authorization[7:].strip()
+    if not credential or len(credential) > _MAX_CREDENTIAL_BYTES:
+        raise AuthHeaderMissing
+    return credential
+
+
+def check_key(credential: bytes, digests: Sequence[bytes]) -> None:
+    """Accept any of the endpoint's keys.
+
+    Raises:
+        AccessDenied: it is none of them.
+    """
+    presented = digest(credential)
+    matches = False
+    for known in digests:  # every digest is compared, so that the time does not tell which one matched
+        matches |= hmac.compare_digest(presented, known)
+    if not matches:
+        raise AccessDenied
+
+
+def issue_token(endpoint: str, secret: bytes, *, now: float, lifetime_s: float) -> str:
+    """A token for `endpoint`, valid from `now` (Unix time, seconds) for `lifetime_s`."""
+    claims = {"aud": endpoint, "iat": int(now), "exp": int(now + lifetime_s)}
+    return jwt.encode(claims, secret, algorithm=_TOKEN_ALGORITHM)
+
+
+def token_expiry(token: bytes, endpoint: str, secret: bytes, *, now: float) -> float:
+    """The Unix time at which a genuine token for `endpoint` expires.
+
+    Raises:
+        AccessDenied: forged, for another endpoint, without an expiry, or expired at `now`.
+    """
+    options: jwt.types.Options = {"require": ["exp", "aud"], "verify_exp": False, "verify_iat": False}
+    try:
+        claims = jwt.decode(token, secret, algorithms=[_TOKEN_ALGORITHM], audience=endpoint, options=options)
+        expires = float(claims["exp"])
+    except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+        raise AccessDenied from error
+    if now >= expires:
+        raise AccessDenied
+    return expires

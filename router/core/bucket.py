@@ -1,0 +1,51 @@
+"""A token bucket in bytes, computed from elapsed time."""
+
+
+class TokenBucket:
+    """Holds up to `burst` bytes and refills at `rate` bytes per second; starts full.
+
+    Args:
+        rate: Bytes per second, above 0.
+        burst: Size in bytes; an amount over it can never be taken.
+        now: Seconds on the caller's monotonic clock.
+    """
+
+    __slots__ = ("_level", "_then", "burst", "rate")
+
+    def __init__(self, *, rate: float, burst: float, now: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._level = burst
+        self._then = now
+
+    def __repr__(self) -> str:
+        return f"TokenBucket({self._level:.0f} of {self.burst:.0f} bytes, {self.rate:.0f}/s)"
+
+    def level(self, now: float) -> float:
+        """Bytes in the bucket at `now`; below 0 while reserved bytes are still to be paid."""
+        if now > self._then:
+            self._level = min(self.burst, self._level + (now - self._then) * self.rate)
+            self._then = now
+        return self._level
+
+    def take(self, amount: int, now: float) -> bool:
+        """Take `amount` bytes if they are there; take nothing and return False if not.
+
+        Args:
+            now: Seconds on the caller's monotonic clock. May repeat; stepping back refills nothing.
+        """
+        if self.level(now) < amount:
+            return False
+        self._level -= amount
+        return True
+
+    def reserve(self, amount: int, now: float) -> float:
+        """Take `amount` bytes in any case and return the seconds to wait until they would have been there."""
+        self._level = self.level(now) - amount
+        return max(0.0, -self._level / self.rate)
+
+    def resize(self, *, rate: float, burst: float, now: float) -> None:
+        """Change rate and size, keeping what is in the bucket as far as it fits."""
+        self._level = min(self.level(now), burst)
+        self.rate = rate
+        self.burst = burst

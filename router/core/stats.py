@@ -1,0 +1,163 @@
+"""Counters of one proxy process, and how the control process adds those of all processes up.
+
+A counter is cumulative since its process started. What a process that ended had counted is folded into a base, so that no
+sum ever goes backwards while its deployment exists.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+import msgspec
+
+from router.core.record import RequestRecord
+
+#: Upper bounds of the latency histogram in seconds; one more bucket holds what is over the last.
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_Key = TypeVar("_Key", int, str)
+
+MirrorOutcome = Literal[
+    "sent", "failed", "no_slot", "no_budget", "no_memory", "body_too_large", "not_ready", "target_busy", "marked"
+]
+
+
+class Histogram(msgspec.Struct):
+    """Counts by bucket (not cumulative) and the sum of what was observed, in seconds."""
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    sum_s: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    def add(self, other: "Histogram") -> None:
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.sum_s += other.sum_s
+
+
+class DeploymentStats(msgspec.Struct):
+    """One deployment. `live`, `pinned`, `mirrored` and `model` count answers by status code.
+
+    `mirrored` has the mirror target's own status; `in_flight` and `queued` are of this moment.
+    """
+
+    live: dict[int, int] = {}
+    pinned: dict[int, int] = {}
+    model: dict[int, int] = {}
+    mirrored: dict[int, int] = {}
+    failures: dict[str, int] = {}
+    duration: Histogram = msgspec.field(default_factory=Histogram)
+    mirror_duration: Histogram = msgspec.field(default_factory=Histogram)
+    request_bytes: int = 0
+    response_bytes: int = 0
+    connections_opened: int = 0
+    in_flight: int = 0
+    queued: int = 0
+
+
+class EndpointStats(msgspec.Struct):
+    """One endpoint: what never reached a deployment, and the fate of copies."""
+
+    refused: dict[int, int] = {}
+    mirror: dict[str, int] = {}
+    mirror_bytes: int = 0
+    deployments: dict[str, DeploymentStats] = {}
+
+    def deployment(self, name: str) -> DeploymentStats:
+        found = self.deployments.get(name)
+        if found is None:
+            found = self.deployments[name] = DeploymentStats()
+        return found
+
+
+class ProcessStats(msgspec.Struct):
+    """One proxy process; not added up but shown per process, less the counters."""
+
+    connections: int = 0
+    connections_opened: int = 0
+    access_log_dropped: int = 0
+    loop_lag_s: float = 0.0
+    mirror_in_flight: int = 0
+    mirror_held_bytes: int = 0
+
+
+class Totals(msgspec.Struct):
+    """Everything counted, by endpoint name; the name is empty for requests that found none."""
+
+    endpoints: dict[str, EndpointStats] = {}
+    process: ProcessStats = msgspec.field(default_factory=ProcessStats)
+
+    def endpoint(self, name: str) -> EndpointStats:
+        found = self.endpoints.get(name)
+        if found is None:
+            found = self.endpoints[name] = EndpointStats()
+        return found
+
+    def request(self, record: RequestRecord, now: float) -> None:
+        """Count one request that has ended."""
+        endpoint = self.endpoint(record.endpoint)
+        if not record.deployment:
+            count(endpoint.refused, record.status)
+            return
+        deployment = endpoint.deployment(record.deployment)
+        count(deployment.live if record.route == "live" else deployment.pinned, record.status)
+        if record.model_status:
+            count(deployment.model, record.model_status)
+        deployment.duration.observe(now - record.began)
+        deployment.request_bytes += record.request_bytes
+        deployment.response_bytes += record.response_bytes
+
+    def keep_only(self, names: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """Forget the series of endpoints and deployments that are not among `names`."""
+        kept = {"": None} | {endpoint: set(deployments) for endpoint, deployments in names}
+        self.endpoints = {name: stats for name, stats in self.endpoints.items() if name in kept}
+        for name, stats in self.endpoints.items():
+            deployments = kept[name]
+            stats.deployments = {d: s for d, s in stats.deployments.items() if deployments and d in deployments}
+
+    def add(self, other: "Totals") -> None:
+        """Add the counters and gauges of another process to these."""
+        for name, theirs in other.endpoints.items():
+            _add_endpoint(self.endpoint(name), theirs)
+        self.process.connections += other.process.connections
+        self.process.connections_opened += other.process.connections_opened
+        self.process.access_log_dropped += other.process.access_log_dropped
+        self.process.mirror_in_flight += other.process.mirror_in_flight
+        self.process.mirror_held_bytes += other.process.mirror_held_bytes
+        self.process.loop_lag_s = max(self.process.loop_lag_s, other.process.loop_lag_s)
+
+    def clear_gauges(self) -> None:
+        """What a process had in hand ended with it; what it had counted stays."""
+        for endpoint in self.endpoints.values():
+            for deployment in endpoint.deployments.values():
+                deployment.in_flight = deployment.queued = 0
+        self.process.connections = self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
+        self.process.loop_lag_s = 0.0
+
+
+def count(counts: dict[_Key, int], key: _Key) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _add_endpoint(mine: EndpointStats, theirs: EndpointStats) -> None:
+    _add_counts(mine.refused, theirs.refused)
+    _add_counts(mine.mirror, theirs.mirror)
+    mine.mirror_bytes += theirs.mirror_bytes
+    for name, deployment in theirs.deployments.items():
+        _add_deployment(mine.deployment(name), deployment)
+
+
+def _add_deployment(mine: DeploymentStats, theirs: DeploymentStats) -> None:
+    for field in ("live", "pinned", "model", "mirrored", "failures"):
+        _add_counts(getattr(mine, field), getattr(theirs, field))
+    mine.duration.add(theirs.duration)
+    mine.mirror_duration.add(theirs.mirror_duration)
+    for field in ("request_bytes", "response_bytes", "connections_opened", "in_flight", "queued"):
+        setattr(mine, field, getattr(mine, field) + getattr(theirs, field))
+
+
+def _add_counts(mine: dict[_Key, int], theirs: dict[_Key, int]) -> None:
+    for key, number in theirs.items():
+        mine[key] = mine.get(key, 0) + number

@@ -1,0 +1,105 @@
+"""The messages between the control process and a proxy, and their framing: 4 bytes of length, then msgpack."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from router.core.stats import Totals
+from router.core.table import TableSpec
+
+_LENGTH_BYTES = 4
+_MAX_FRAME_BYTES = 256 * 2**20
+
+
+class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client may take up; seconds and bytes. Applied to connections made after it arrives."""
+
+    max_head_bytes: int = 32 * 1024
+    head_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0
+    keepalive_timeout_s: float = 75.0
+    drain_timeout_s: float = 30.0
+    access_log: bool = True
+
+
+class Apply(msgspec.Struct, frozen=True, tag=True):
+    """Swap this table in."""
+
+    table: TableSpec
+    limits: ProxyLimits = ProxyLimits()
+
+
+class Drain(msgspec.Struct, frozen=True, tag=True):
+    """Stop accepting, finish what is in flight, exit; `hurry` cuts what is in flight."""
+
+    hurry: bool = False
+
+
+class Applied(msgspec.Struct, frozen=True, tag=True):
+    """Every request from now on is routed by this generation."""
+
+    generation: int
+
+
+class Stats(msgspec.Struct, frozen=True, tag=True):
+    """Cumulative counters, and what still needs each instance.
+
+    Attributes:
+        generation: The newest table applied.
+        busy: Requests by instance address, of listed instances and of draining ones until they are idle.
+        ejected: Addresses that are out of the choice after failures.
+    """
+
+    generation: int
+    totals: Totals
+    busy: dict[str, int]
+    ejected: tuple[str, ...] = ()
+
+
+Down = Apply | Drain
+Up = Applied | Stats
+
+_encoder = msgspec.msgpack.Encoder()
+_down: msgspec.msgpack.Decoder[Down] = msgspec.msgpack.Decoder(Down)
+_up: msgspec.msgpack.Decoder[Up] = msgspec.msgpack.Decoder(Up)
+
+
+def frame(message: Down | Up) -> bytes:
+    """A message as it goes over the socket."""
+    payload = _encoder.encode(message)
+    return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into payloads."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, received: bytes) -> Iterator[bytes]:
+        """Payloads that are complete now.
+
+        Raises:
+            ValueError: a length that no message has; the stream is out of step.
+        """
+        self._buffer += received
+        while len(self._buffer) >= _LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
+            if length > _MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {length} bytes, at most {_MAX_FRAME_BYTES}")
+            end = _LENGTH_BYTES + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[_LENGTH_BYTES:end])
+            del self._buffer[:end]
+            yield payload
+
+
+def decode_down(payload: bytes) -> Down:
+    """A message from the control process."""
+    return _down.decode(payload)
+
+
+def decode_up(payload: bytes) -> Up:
+    """A message from a proxy."""
+    return _up.decode(payload)

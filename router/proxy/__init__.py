@@ -1,0 +1,1 @@
+"""The data-plane process: client sockets in, instances out."""
