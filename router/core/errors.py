@@ -13,7 +13,7 @@ JSON = "application/json"
 class RouterError(Exception):
     """The router refuses the request, or its instance failed it; the attributes are what the client gets."""
 
-    status = 500
+    status = 502
     code = "internal_error"
     content_type = TEXT
     #: Close the connection after the answer: its framing can no longer be trusted.
@@ -31,6 +31,16 @@ class RouterError(Exception):
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Headers of this answer beyond content type, length and `x-teal-reason`."""
         return ()
+
+
+class InternalError(RouterError):
+    """A fault of the router's own. 502, since clients of Azure re-send a request that gets 500 or 503."""
+
+    status = 502
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("The router failed to handle this request.")
 
 
 class BadRequest(RouterError):

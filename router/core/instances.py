@@ -4,15 +4,16 @@ Rules
 - An instance takes at most `max_concurrent` requests at a time; past that, requests queue (first come, first served),
   at most `max_queue` per instance that is in the choice.
 - Nothing overtakes the queue: a free place goes to the request that waits longest.
-- `EJECT_AFTER` failures in a row eject an instance, for `EJECT_BASE_S` the first time and twice as long each further
-  time, up to `EJECT_MAX_S`. When the time is over it needs a good check to return; a failed one ejects it again.
-- An instance that leaves the table drains: it takes no new request while another is in the choice, and is forgotten once
-  idle.
+- `EJECT_AFTER` failures in a row, or a connection that cannot be made, eject an instance: for `EJECT_BASE_S` the first
+  time and twice as long each further time, up to `EJECT_MAX_S`. When the time is over it needs a good check to return;
+  a failed one ejects it again.
+- An instance that leaves the table drains: it takes no new request while another is in the choice, and is forgotten
+  once idle.
 - This state is keyed by the instance's address and outlives every table.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from router.core.errors import NoReadyInstance, QueueFull
@@ -56,9 +57,14 @@ class Instance:
         """In the choice, busy or not."""
         return self.is_ready and self.is_listed and self.check_at is None
 
-    def failed(self, now: float) -> bool:
-        """Count a failure; return True if this one ejected the instance."""
-        self.failures += 1
+    def failed(self, now: float, *, is_unreachable: bool = False) -> bool:
+        """Count a failure; return True if this one ejected the instance.
+
+        Args:
+            is_unreachable: No connection could be made. That ejects at once: an instance that fails faster than
+                the others answer is always the least busy one, and would draw every request.
+        """
+        self.failures = EJECT_AFTER if is_unreachable else self.failures + 1
         if self.failures < EJECT_AFTER or self.is_ejected:
             return False
         self._eject(now)
@@ -157,14 +163,18 @@ class Deployment:
             raise QueueFull
         return None
 
-    def acquire_other(self, failed: Iterable[Instance]) -> Instance | None:
-        """A place on an instance that is none of `failed`, for a request that may be sent again; None if there is none."""
+    def acquire_other(self, failed: Collection[Instance]) -> Instance | None:
+        """A place on an instance that is none of `failed`, for a request that may be sent again, or None."""
         others = [instance for instance in self._candidates() if instance not in failed]
         best = min(others, key=_busy, default=None)
         if best is None or best.in_flight >= self._max_concurrent:
             return None
         self._take(best)
         return best
+
+    def has_other(self, failed: Collection[Instance]) -> bool:
+        """Whether an instance that is none of `failed` is in the choice, busy or not."""
+        return any(instance not in failed for instance in self._candidates())
 
     def enqueue(self, waiter: Waiter) -> None:
         self._queue.append(waiter)

@@ -31,7 +31,7 @@ _SUM_TOLERANCE = 1e-6 + 1e-9
 class Breach(NamedTuple):
     """One broken rule: the field below whatever the caller checked, and a sentence that says what would be right."""
 
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     message: str
 
 
@@ -96,6 +96,13 @@ _WRONG_NAME = (
     "not a valid name; expected 3 to 32 letters, digits and hyphens, "
     "starting with a letter and ending with a letter or digit"
 )
+
+
+def stated_name_breaches(path: tuple[str, ...], stated: str | None, key: str) -> list[Breach]:
+    """A name written inside an endpoint or deployment, as Azure's files have it, is the key that it stands under."""
+    if stated is None or stated.lower() == key.lower():
+        return []
+    return [Breach(path, f"{stated} stands under {key}; expected {key}, or no such field")]
 
 
 def deployment_name_breaches(names: Sequence[str]) -> list[Breach]:
@@ -204,7 +211,7 @@ def self_target_breaches(upstreams: Sequence[HostPort | None], listen: Sequence[
         upstreams: In the order written; None for one that is no TCP address.
     """
     return [
-        Breach((str(index),), "this is the router's own listen address; its requests would come back to it for ever")
+        Breach((index,), "this is the router's own listen address; its requests would come back to it for ever")
         for index, upstream in enumerate(upstreams)
         if upstream is not None and any(_is_same(upstream, own) for own in listen)
     ]

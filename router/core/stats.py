@@ -1,11 +1,11 @@
 """Counters of one proxy process, and how the control process adds those of all processes up.
 
-A counter is cumulative since its process started. What a process that ended had counted is folded into a base, so that no
-sum ever goes backwards while its deployment exists.
+A counter is cumulative since its process started. What a process that ended had counted is folded into a base, so that
+no sum ever goes backwards while its deployment exists.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Literal, TypeVar
 
 import msgspec
@@ -109,13 +109,12 @@ class Totals(msgspec.Struct):
         deployment.request_bytes += record.request_bytes
         deployment.response_bytes += record.response_bytes
 
-    def keep_only(self, names: Iterable[tuple[str, Iterable[str]]]) -> None:
-        """Forget the series of endpoints and deployments that are not among `names`."""
-        kept = {"": None} | {endpoint: set(deployments) for endpoint, deployments in names}
-        self.endpoints = {name: stats for name, stats in self.endpoints.items() if name in kept}
+    def keep_only(self, names: Mapping[str, Collection[str]]) -> None:
+        """Forget the series of endpoints and deployments that are not among `names` (deployments by endpoint)."""
+        self.endpoints = {name: stats for name, stats in self.endpoints.items() if name in names or not name}
         for name, stats in self.endpoints.items():
-            deployments = kept[name]
-            stats.deployments = {d: s for d, s in stats.deployments.items() if deployments and d in deployments}
+            kept = names.get(name, ())
+            stats.deployments = {d: numbers for d, numbers in stats.deployments.items() if d in kept}
 
     def add(self, other: "Totals") -> None:
         """Add the counters and gauges of another process to these."""

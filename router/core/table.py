@@ -1,4 +1,4 @@
-"""The routing table: an immutable snapshot of every endpoint, sent whole to each proxy and looked up by each request."""
+"""The routing table: an immutable snapshot of every endpoint, sent whole to each proxy."""
 
 import math
 from bisect import bisect
@@ -103,6 +103,10 @@ class Endpoint:
         index = bisect(self._bounds, u * self._total)
         return self._live[min(index, len(self._live) - 1)]
 
+    def is_live(self, deployment: str) -> bool:
+        """Whether the deployment carries live traffic."""
+        return any(live.name == deployment for live in self._live)
+
     def pinned(self, name: bytes) -> DeploymentSpec:
         """The deployment that the client names, in whatever case.
 
@@ -133,6 +137,10 @@ class Target(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     path: bytes | None
 
+    def is_offered_by(self, deployment: DeploymentSpec) -> bool:
+        """Whether the deployment has something at this path."""
+        return self.path is None or self.path == SWAGGER or deployment.passes_paths
+
     def upstream_target(self, deployment: DeploymentSpec, query: bytes) -> bytes:
         """The request target for an instance, the client's bytes unchanged.
 
@@ -141,7 +149,7 @@ class Target(msgspec.Struct, frozen=True):
         """
         if self.path is None:
             return deployment.scoring_path.encode() + query
-        if not deployment.passes_paths and self.path != SWAGGER:
+        if not self.is_offered_by(deployment):
             raise PathNotFound
         return self.path + query
 

@@ -1,0 +1,269 @@
+"""The proxy processes: one slot each, kept filled, told the newest table, asked for their counters."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from router.core.stats import ProcessStats, Totals
+from router.core.table import TableSpec, split_between
+from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame
+
+log = structlog.get_logger()
+
+_READ_BYTES = 256 * 1024
+_RESTART_BASE_S = 0.05
+_RESTART_MAX_S = 5.0
+_GOOD_RUN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyStatus:
+    """One proxy process, as it is shown."""
+
+    slot: int
+    pid: int | None
+    generation: int
+    restarts: int
+    stats: ProcessStats
+
+
+class ProxySlot:
+    """One place for a proxy process, with the sockets that whoever fills it inherits."""
+
+    def __init__(self, number: int, sockets: Sequence[socket.socket], arguments: Sequence[str]) -> None:
+        self.number = number
+        self.restarts = 0
+        self.process: asyncio.subprocess.Process | None = None
+        self.applied = 0
+        self.stats: Stats | None = None
+        self._sockets = sockets
+        self._arguments = arguments
+        self._writer: asyncio.StreamWriter | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self._writer is not None
+
+    async def spawn(self) -> asyncio.StreamReader:
+        """Start a process; return what it says."""
+        ours, theirs = socket.socketpair()
+        listen = [str(listener.fileno()) for listener in self._sockets]
+        passed = [listener.fileno() for listener in self._sockets] + [theirs.fileno()]
+        # -P: whatever lies in the working directory is not ours to import.
+        command = [sys.executable, "-P", "-m", "router.proxy", "--link-fd", str(theirs.fileno())]
+        command += ["--parent", str(os.getpid()), *self._arguments]
+        for fd in listen:
+            command += ["--listen-fd", fd]
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=passed, start_new_session=True
+            )
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+        return reader
+
+    def tell(self, message: Apply | Drain) -> None:
+        """Send a message; nothing happens while no process fills the slot: the next one is told at its start."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(frame(message))
+
+    def emptied(self) -> None:
+        """The process is gone."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self.process = None
+        self.applied = 0
+        self.stats = None
+
+    def has_released(self, address: str, generation: int) -> bool:
+        """Whether nothing in this process needs `address` any more, as of `generation`, in which it is not listed."""
+        if not self.is_up:
+            return True
+        stats = self.stats
+        return stats is not None and stats.generation >= generation and not stats.busy.get(address)
+
+
+class Proxies:
+    """Fills every slot, and adds up what they count.
+
+    Args:
+        sockets: The listening sockets of each slot.
+        arguments: Options for `python -m router.proxy` beyond its file descriptors.
+        on_change: Called when a proxy has applied a table, has come or has gone.
+    """
+
+    def __init__(
+        self, sockets: Sequence[Sequence[socket.socket]], arguments: Sequence[str], on_change: Callable[[], None]
+    ) -> None:
+        self._slots = [ProxySlot(number, owned, arguments) for number, owned in enumerate(sockets)]
+        self._on_change = on_change
+        self._apply: Apply | None = None
+        self._base = Totals()  # what processes that are gone had counted
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+        self._news = asyncio.Event()
+
+    def start(self) -> None:
+        """Fill the slots; each is told the newest table as soon as there is one."""
+        self._tasks = [asyncio.create_task(self._keep_filled(s), name=f"proxy-{s.number}") for s in self._slots]
+
+    def push(self, table: TableSpec, limits: ProxyLimits) -> None:
+        """Have every proxy swap in a table."""
+        self._apply = Apply(table=table, limits=limits)
+        for slot in self._slots:
+            self._tell_table(slot)
+
+    @property
+    def generation(self) -> int:
+        """The generation pushed last."""
+        return self._apply.table.generation if self._apply else 0
+
+    @property
+    def have_applied(self) -> bool:
+        """Whether every slot is filled and runs the newest table."""
+        return all(slot.is_up and slot.applied == self.generation for slot in self._slots)
+
+    def totals(self) -> Totals:
+        """The sum over all processes, those that are gone included."""
+        totals = Totals()
+        totals.add(self._base)
+        for slot in self._slots:
+            if slot.stats is not None:
+                totals.add(slot.stats.totals)
+        return totals
+
+    def ejected(self) -> frozenset[str]:
+        """Addresses that any proxy keeps out of the choice after failures."""
+        return frozenset(address for slot in self._slots if slot.stats for address in slot.stats.ejected)
+
+    def busy(self, address: str) -> int:
+        """Requests that need `address` now."""
+        return sum(slot.stats.busy.get(address, 0) for slot in self._slots if slot.stats)
+
+    def statuses(self) -> tuple[ProxyStatus, ...]:
+        return tuple(
+            ProxyStatus(
+                slot=slot.number,
+                pid=slot.process.pid if slot.process else None,
+                generation=slot.applied,
+                restarts=slot.restarts,
+                stats=slot.stats.totals.process if slot.stats else ProcessStats(),
+            )
+            for slot in self._slots
+        )
+
+    def forget(self, kept: dict[str, set[str]]) -> None:
+        """Drop counters of endpoints and deployments that are gone from the table."""
+        self._base.keep_only(kept)
+
+    async def drained(self, address: str) -> None:
+        """Return when no proxy needs `address`, which the table pushed last does not list."""
+        generation = self.generation
+        while not all(slot.has_released(address, generation) for slot in self._slots):
+            await self._wait_for_news()
+
+    async def applied(self, generation: int) -> None:
+        """Return when every proxy that is up runs `generation` or a newer one."""
+        while not all(slot.is_up and slot.applied >= generation for slot in self._slots):
+            await self._wait_for_news()
+
+    async def stop(self, deadline_s: float, hurry: asyncio.Event) -> None:
+        """Drain all; those that are not done in time are killed."""
+        self._is_stopping = True
+        for slot in self._slots:
+            slot.tell(Drain())
+        hurrying = asyncio.create_task(self._hurry(hurry), name="hurry")
+        _, late = await asyncio.wait(self._tasks, timeout=deadline_s) if self._tasks else (None, set())
+        hurrying.cancel()
+        for slot in self._slots:
+            if slot.process is not None:
+                log.warning("proxy.killed", slot=slot.number, pid=slot.process.pid, after_s=deadline_s)
+                slot.process.kill()
+        await asyncio.gather(hurrying, *late, return_exceptions=True)
+
+    async def _hurry(self, hurry: asyncio.Event) -> None:
+        await hurry.wait()
+        for slot in self._slots:
+            slot.tell(Drain(hurry=True))
+
+    async def _keep_filled(self, slot: ProxySlot) -> None:
+        delay_s = _RESTART_BASE_S
+        loop = asyncio.get_running_loop()
+        while not self._is_stopping:
+            began = loop.time()
+            exit_code = await self._run(slot)
+            if self._is_stopping:
+                break
+            lasted_s = loop.time() - began
+            delay_s = _RESTART_BASE_S if lasted_s >= _GOOD_RUN_S else min(delay_s * 2, _RESTART_MAX_S)
+            slot.restarts += 1
+            log.error("proxy.exited", slot=slot.number, exit_status=exit_code, retry_in_s=delay_s)
+            await asyncio.sleep(delay_s)
+
+    async def _run(self, slot: ProxySlot) -> int | None:
+        """Fill the slot with one process until it ends; return its exit status."""
+        try:
+            reader = await slot.spawn()
+        except OSError as error:
+            log.error("proxy.not_started", slot=slot.number, error=str(error))
+            return None
+        process = slot.process
+        assert process is not None
+        log.info("proxy.started", slot=slot.number, pid=process.pid)
+        try:
+            self._tell_table(slot)
+            if self._is_stopping:
+                slot.tell(Drain())
+            with contextlib.suppress(ConnectionError):  # its exit status says more
+                await self._listen(slot, reader)
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            self._fold(slot)
+
+    async def _listen(self, slot: ProxySlot, reader: asyncio.StreamReader) -> None:
+        frames = FrameReader()
+        while received := await reader.read(_READ_BYTES):
+            for payload in frames.feed(received):
+                message = decode_up(payload)
+                match message:
+                    case Applied(generation=generation):
+                        slot.applied = generation
+                        self._on_change()
+                    case Stats():
+                        slot.stats = message
+                    case _:
+                        assert_never(message)
+            self._tell_waiters()
+
+    def _tell_table(self, slot: ProxySlot) -> None:
+        if self._apply is not None:
+            share = split_between(self._apply.table, slot.number, len(self._slots))
+            slot.tell(Apply(table=share, limits=self._apply.limits))
+
+    def _fold(self, slot: ProxySlot) -> None:
+        """Keep what the process had counted; what it had in hand is gone."""
+        if slot.stats is not None:
+            slot.stats.totals.clear_gauges()
+            self._base.add(slot.stats.totals)
+        slot.emptied()
+        self._on_change()
+        self._tell_waiters()
+
+    async def _wait_for_news(self) -> None:
+        await self._news.wait()
+
+    def _tell_waiters(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

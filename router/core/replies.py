@@ -1,0 +1,78 @@
+"""The head of the answer that a client gets, as bytes."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from router.core.errors import RouterError
+from router.core.headers import RawHeaders, response_headers, single
+from router.core.record import RequestRecord
+
+_CRLF = b"\r\n"
+_STATUS_LINES = {
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
+}
+
+
+def status_line(status: int) -> bytes:
+    """The status line with its line end."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def client_status(model_status: int, model_errors: str) -> int:
+    """The status for the client: Azure turns every answer of a model but 200 into 424."""
+    return model_status if model_status == 200 or model_errors == "passthrough" else 424
+
+
+def router_fields(record: RequestRecord, now: float) -> list[bytes]:
+    """What the router adds to every answer, as lines without line ends.
+
+    `Server-Timing` has the router's own share of the time until now, in milliseconds.
+    """
+    own_s = now - record.began
+    if record.sent is not None and record.answered is not None:
+        own_s -= record.answered - record.sent
+    lines = [f"x-request-id: {record.request_id}\r\nx-teal-generation: {record.generation}".encode()]
+    if record.deployment:
+        lines.append(b"azureml-model-deployment: " + record.deployment.encode())
+    if record.client_request_id:
+        lines.append(b"x-ms-client-request-id: " + record.client_request_id.encode())
+    lines.append(f"server-timing: router;dur={own_s * 1000:.3f}".encode())
+    return lines
+
+
+def forwarded_head(
+    record: RequestRecord, headers: RawHeaders, extra: Sequence[bytes], *, now: float, http_date: bytes
+) -> bytes:
+    """Head of an answer that comes from an instance.
+
+    Args:
+        headers: The instance's fields as they came.
+        extra: Lines that frame the body and say what becomes of the connection.
+        http_date: For an answer without `Date`: a recipient with a clock adds it (RFC 9110, 6.6.1).
+    """
+    lines = [name + b": " + value for name, value in response_headers(headers)]
+    if single(headers, b"date") is None:
+        lines.append(b"date: " + http_date)
+    if record.status == 424:
+        lines.append(b"ms-azureml-model-error-statuscode: %d" % record.model_status)
+        lines.append(b"ms-azureml-model-error-reason: model_error")
+    lines += router_fields(record, now)
+    lines += extra
+    return status_line(record.status) + _CRLF.join(lines) + b"\r\n\r\n"
+
+
+def refusal(error: RouterError, record: RequestRecord, *, now: float, http_date: bytes, closes: bool) -> bytes:
+    """The whole answer that the router itself gives; `closes` says so to the client."""
+    body = error.body
+    lines = [
+        b"content-type: " + error.content_type.encode(),
+        b"content-length: %d" % len(body),
+        b"date: " + http_date,
+        b"x-teal-reason: " + error.code.encode(),
+        *(f"{name}: {value}".encode() for name, value in error.headers),
+        *router_fields(record, now),
+    ]
+    if closes:
+        lines.append(b"connection: close")
+    head = status_line(error.status) + _CRLF.join(lines) + b"\r\n\r\n"
+    return head if record.method == "HEAD" else head + body

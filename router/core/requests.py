@@ -1,0 +1,121 @@
+"""The first steps of a request's life: find its endpoint, check its credential, choose its deployment."""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from router.core import auth
+from router.core.errors import AccessDenied, BadRequest
+from router.core.headers import RawHeaders, RequestHead, read_head
+from router.core.record import RequestRecord
+from router.core.table import DeploymentSpec, Endpoint, RoutingTable, Target
+
+_TOKENS_REMEMBERED = 1024
+
+
+class Chosen(NamedTuple):
+    """Where a request goes."""
+
+    endpoint: Endpoint
+    deployment: DeploymentSpec
+    head: RequestHead
+    found: Target
+    query: bytes
+
+    def target_at(self, deployment: DeploymentSpec) -> bytes:
+        """The request target for an instance of `deployment`.
+
+        Raises:
+            PathNotFound: the deployment does not offer that path.
+        """
+        return self.found.upstream_target(deployment, self.query)
+
+
+class TokenCache:
+    """Tokens that were found genuine, by their digest, until they expire: the signature is checked once per token."""
+
+    def __init__(self) -> None:
+        self._expiries: dict[tuple[str, bytes, bytes], float] = {}
+
+    def check(self, token: bytes, endpoint: str, secret: bytes, wall_now: float) -> None:
+        """Accept a token for `endpoint` that is genuine and valid at `wall_now` (Unix time).
+
+        Raises:
+            AccessDenied: it is not.
+        """
+        key = (endpoint, secret, auth.digest(token))
+        expires = self._expiries.get(key)
+        if expires is None:
+            expires = auth.token_expiry(token, endpoint, secret, now=wall_now)
+            if len(self._expiries) >= _TOKENS_REMEMBERED:
+                self._expiries.clear()
+            self._expiries[key] = expires
+        if wall_now >= expires:
+            raise AccessDenied
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes, bytes]:
+    """(authority, path, query with its `?`) of a request target, none of its bytes changed.
+
+    The authority is empty unless the target is in absolute form (RFC 9112, 3.2.2).
+
+    Raises:
+        BadRequest: it is neither a path nor an absolute http(s) address.
+    """
+    authority = b""
+    if not target.startswith(b"/") and target != b"*":
+        scheme, _, rest = target.partition(b"://")
+        if scheme.lower() not in {b"http", b"https"} or not rest:
+            raise BadRequest("The request target is neither a path nor an http address.")
+        authority = urlsplit(b"//" + rest).netloc
+        target = rest[len(authority) :]
+        if not target.startswith(b"/"):
+            target = b"/" + target
+    path, mark, query = target.partition(b"?")
+    return authority, path, mark + query
+
+
+def route(
+    table: RoutingTable,
+    target: bytes,
+    headers: RawHeaders,
+    record: RequestRecord,
+    *,
+    tokens: TokenCache,
+    u: float,
+    wall_now: float,
+) -> Chosen:
+    """Steps 1 to 3: parse, authenticate, choose. Fills in what it finds on `record`.
+
+    Args:
+        u: Uniform in [0, 1).
+        wall_now: Unix time, for the expiry of tokens.
+
+    Raises:
+        RouterError: the answer for a request that goes nowhere.
+    """
+    authority, path, query = split_target(target)
+    head = read_head(headers)
+    record.path = path.decode("latin-1")
+    record.client_request_id = head.client_request_id.decode()
+    record.user_agent = head.user_agent.decode("latin-1")
+    found = table.find(path, authority or head.host)
+    endpoint = found.endpoint
+    record.endpoint = endpoint.spec.name
+    _authenticate(endpoint, head, tokens, wall_now)
+    deployment = endpoint.pinned(head.deployment) if head.deployment is not None else endpoint.choose(u)
+    chosen = Chosen(endpoint, deployment, head, found, query)
+    chosen.target_at(deployment)
+    record.deployment = deployment.name
+    record.route = "live" if head.deployment is None else "pinned"
+    return chosen
+
+
+def _authenticate(endpoint: Endpoint, head: RequestHead, tokens: TokenCache, wall_now: float) -> None:
+    spec = endpoint.spec
+    if spec.auth_mode == "none":
+        return
+    credential = auth.bearer(head.authorization)
+    if spec.auth_mode == "key":
+        auth.check_key(credential, spec.key_digests)
+    else:
+        tokens.check(credential, spec.name, spec.token_secret, wall_now)

@@ -1,0 +1,50 @@
+"""Entry point of a proxy process; started by the control process only."""
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+
+import uvloop
+
+from router import logs
+from router.proxy.process import ProxyOptions, ProxyProcess
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m router.proxy")
+    parser.add_argument("--listen-fd", type=int, action="append", required=True)
+    parser.add_argument("--link-fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True, help="process to end with")
+    parser.add_argument("--log-format", choices=("json", "console"), default="json")
+    parser.add_argument("--log-level", default="info")
+    parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    arguments = parser.parse_args()
+    end_with_parent(arguments.parent)
+    logs.configure(arguments.log_format, arguments.log_level, "proxy")
+    options = ProxyOptions(
+        listen_fds=tuple(arguments.listen_fd), link_fd=arguments.link_fd, log_style=arguments.log_format
+    )
+    factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_run(options))
+    return 0
+
+
+async def _run(options: ProxyOptions) -> None:
+    await ProxyProcess(options).run()
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when `parent` ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""An instance's answer as something that a coroutine can wait for and read."""
+
+import asyncio
+from collections import deque
+
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
+
+#: Unread bytes of one answer above which its instance is not read any more.
+_HIGH_WATER_BYTES = 128 * 1024
+
+
+class Answer:
+    """The sink of one exchange. Holds a high-water mark of unread bytes at most, and one read of the socket."""
+
+    __slots__ = ("_chunks", "_connection", "_error", "_held_bytes", "_is_paused", "_waiter", "head_now", "is_complete")
+
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        self._chunks: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._is_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: UpstreamLost | None = None
+        self.head_now: AnswerHead | None = None
+        self.is_complete = False
+
+    # The reader's side
+
+    async def wait_head(self) -> AnswerHead:
+        """The head, as soon as it is there.
+
+        Raises:
+            UpstreamLost: the instance broke off before.
+        """
+        while self.head_now is None:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        return self.head_now
+
+    def take(self) -> bytes:
+        """The part of the body that has come so far; empty if none has."""
+        chunks = self._chunks
+        taken = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._held_bytes = 0
+        if self._is_paused:
+            self._is_paused = False
+            self._connection.resume()
+        return taken
+
+    async def wait_more(self) -> None:
+        """Return once more of the body, or its end, has come.
+
+        Raises:
+            UpstreamLost: the instance broke off in the middle of it.
+        """
+        while not self._chunks and not self.is_complete:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next part of the body; empty at its end.
+
+        Raises:
+            UpstreamLost: the instance broke off in the middle of it.
+        """
+        await self.wait_more()
+        return self.take()
+
+    # The connection's side
+
+    def head(self, head: AnswerHead) -> None:
+        self.head_now = head
+        self._wake()
+
+    def body(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes > _HIGH_WATER_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._connection.pause()
+        self._wake()
+
+    def end(self) -> None:
+        self.is_complete = True
+        if self._is_paused:
+            # All of it is here; the connection may serve the next exchange.
+            self._is_paused = False
+            self._connection.resume()
+        self._wake()
+
+    def lost(self, error: UpstreamLost) -> None:
+        self._error = error
+        self._wake()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

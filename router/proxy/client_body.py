@@ -1,0 +1,72 @@
+"""The body of a client's request: bounded in size and in the time that it may take to come."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
+
+from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
+
+#: A body that comes slower than this on average is given up, once `idle_s` has passed.
+_MIN_BYTES_PER_S = 1024
+
+
+class ClientBody:
+    """Reads one request's body.
+
+    Args:
+        idle_s: Time that the body may take, on top of what its bytes take at the slowest rate that is borne.
+        on_read: Called once before the first wait, to tell a client that asked first to go on.
+    """
+
+    def __init__(self, content: StreamReader, *, max_bytes: int, idle_s: float, on_read: Callable[[], None]) -> None:
+        self._content = content
+        self._max_bytes = max_bytes
+        self._idle_s = idle_s
+        self._on_read = on_read
+        self._began: float | None = None
+        self.read_bytes = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything was received, if not yet read."""
+        return self._content.is_eof()
+
+    async def read_up_to(self, limit: int) -> bytes:
+        """The body, or its first part if it is longer than `limit` bytes (then a little more than `limit`).
+
+        Raises:
+            BodyTooLarge, BodyTimeout, BadRequest
+        """
+        if self._content.is_eof():
+            return self._count(self._content.read_nowait())
+        parts = []
+        while self.read_bytes <= limit and (part := await self.read()):
+            parts.append(part)
+        return b"".join(parts)
+
+    async def read(self) -> bytes:
+        """The next part; empty at the end.
+
+        Raises:
+            BodyTooLarge, BodyTimeout, BadRequest
+        """
+        loop = asyncio.get_running_loop()
+        if self._began is None:
+            self._began = loop.time()
+            self._on_read()
+        limit = self._began + self._idle_s + self.read_bytes / _MIN_BYTES_PER_S
+        try:
+            async with asyncio.timeout_at(limit):
+                return self._count(await self._content.readany())
+        except TimeoutError as error:
+            raise BodyTimeout(self._idle_s) from error
+        except RequestPayloadError as error:
+            raise BadRequest("The request body is not framed as its head announces.") from error
+
+    def _count(self, part: bytes) -> bytes:
+        self.read_bytes += len(part)
+        if self.read_bytes > self._max_bytes:
+            raise BodyTooLarge(self._max_bytes)
+        return part

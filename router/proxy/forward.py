@@ -1,0 +1,227 @@
+"""Step 4: hand a request to an instance, and to another one only when that cannot run it twice."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from router.core.errors import NoReadyInstance, QueueFull, UpstreamReset
+from router.core.instances import Deployment, Instance
+from router.core.stats import count
+from router.proxy.answer import Answer
+from router.proxy.pool import Pool
+from router.proxy.runtime import Runtime
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
+
+_MAX_ATTEMPTS = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Outgoing:
+    """A request as an instance gets it.
+
+    Attributes:
+        lines: Its fields, without line ends, `Host` and framing.
+        body: All of it, or what has come so far if `is_streamed`.
+        framing: The line that frames the body; empty for none.
+    """
+
+    method: bytes
+    target: bytes
+    lines: list[bytes]
+    body: bytes
+    framing: bytes
+    is_streamed: bool = False
+    is_idempotent: bool = False
+
+    def head(self, address: str) -> bytes:
+        """The head for the instance at `address`."""
+        host = b"localhost" if address.startswith("unix:") else address.removeprefix("http://").encode()
+        fields = [b"Host: " + host, *self.lines]
+        if self.framing:
+            fields.append(self.framing)
+        return self.method + b" " + self.target + b" HTTP/1.1\r\n" + b"\r\n".join(fields) + b"\r\n\r\n"
+
+
+class Exchange:
+    """One request at one deployment: owns a place on an instance and a connection, until `close`.
+
+    Rules
+    - What was never sent (no connection) may go to another instance.
+    - What went out on a reused connection that broke unread goes out once more, on a new connection.
+    - What an instance may have begun goes to another one only if the endpoint says `idempotent`, and once.
+    """
+
+    def __init__(self, runtime: Runtime, pool: Pool, deployment: Deployment, outgoing: Outgoing) -> None:
+        self._runtime = runtime
+        self._pool = pool
+        self._deployment = deployment
+        self._outgoing = outgoing
+        self._instance: Instance | None = None
+        self._connection: UpstreamConnection | None = None
+        self._failed: list[Instance] = []
+        self._may_resend = outgoing.is_idempotent and not outgoing.is_streamed
+        self.answer: Answer | None = None
+        deployment.enter()
+
+    async def acquire(self, *, may_wait: bool = True) -> None:
+        """Get a place on an instance, waiting in the queue if need be.
+
+        Raises:
+            NoReadyInstance: none is in the choice.
+            QueueFull: all are busy, and the queue is full or the request may not wait.
+        """
+        self._instance = self._deployment.acquire()
+        if self._instance is None:
+            if not may_wait:
+                raise QueueFull
+            self._instance = await _Place(self._deployment).wait()
+
+    async def send(self, on_sent: Callable[[], None]) -> Answer:
+        """Send the request on a connection that works; return its answer, of which nothing has come yet.
+
+        Raises:
+            UpstreamReset: no connection could be made.
+        """
+        for _ in range(_MAX_ATTEMPTS):
+            instance = self._held()
+            try:
+                connection = self._pool.reuse(instance.address) or await self._open(instance)
+            except UpstreamLost as error:
+                await self._move_on(instance, error)
+                continue
+            on_sent()
+            return self._start(connection)
+        raise UpstreamReset
+
+    async def head(self, on_sent: Callable[[], None]) -> AnswerHead:
+        """Wait for the head of the answer; send the request again where the rules allow it.
+
+        Raises:
+            UpstreamReset: the instance broke off and the request must not be sent again.
+        """
+        while True:
+            assert self.answer is not None
+            assert self._connection is not None
+            try:
+                return await self.answer.wait_head()
+            except UpstreamLost as error:
+                await self._resend(error, on_sent)
+
+    async def write(self, chunk: bytes) -> None:
+        """Send more of a streamed body.
+
+        Raises:
+            UpstreamReset: the connection is gone.
+        """
+        assert self._connection is not None
+        try:
+            await self._connection.write(chunk)
+        except UpstreamLost as error:
+            raise UpstreamReset from error
+
+    def finish(self) -> None:
+        """The whole answer was read: the connection may be used again."""
+        if self._connection is not None:
+            self._pool.give_back(self._connection)
+            self._connection = None
+        if self._instance is not None:
+            self._instance.answered()
+
+    def upstream_failed(self, reason: str) -> None:
+        """Count a failure against the instance that holds the request."""
+        if self._instance is not None:
+            self._runtime.upstream_failed(self._deployment, self._instance, reason)
+
+    def timed_out(self) -> None:
+        """Count a request that got no answer in time. It does not eject: the instance may just be slow."""
+        numbers = self._runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
+        count(numbers.failures, "timeout")
+
+    def close(self) -> None:
+        """Give everything back; a connection in the middle of an answer is closed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._release()
+        self._deployment.leave()
+
+    async def _resend(self, error: UpstreamLost, on_sent: Callable[[], None]) -> None:
+        assert self._connection is not None
+        instance = self._held()
+        is_stale = self._connection.is_reused and error.is_unread
+        self._connection.close()
+        self._connection = None
+        if self._outgoing.is_streamed:
+            self.upstream_failed(error.reason)
+            raise UpstreamReset from error
+        if is_stale:
+            try:
+                self._start(await self._open(instance))
+            except UpstreamLost as unreachable:
+                await self._move_on(instance, unreachable)
+                await self.send(on_sent)
+            return
+        if not self._may_resend:
+            self.upstream_failed(error.reason)
+            raise UpstreamReset from error
+        self._may_resend = False
+        await self._move_on(instance, error)
+        await self.send(on_sent)
+
+    def _start(self, connection: UpstreamConnection) -> Answer:
+        outgoing = self._outgoing
+        self._connection = connection
+        self.answer = Answer(connection)
+        head = outgoing.head(connection.address)
+        connection.send(head, outgoing.body, self.answer, expects_no_body=outgoing.method == b"HEAD")
+        return self.answer
+
+    async def _open(self, instance: Instance) -> UpstreamConnection:
+        connection = await self._pool.open(instance.address)
+        numbers = self._runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
+        numbers.connections_opened += 1
+        return connection
+
+    async def _move_on(self, instance: Instance, error: UpstreamLost) -> None:
+        """Exchange the place on an instance that failed for one on another."""
+        self.upstream_failed(error.reason)
+        self._failed.append(instance)
+        self._release()
+        self._instance = self._deployment.acquire_other(self._failed)
+        if self._instance is None and self._deployment.has_other(self._failed):
+            self._instance = await _Place(self._deployment).wait()
+        if self._instance is None:
+            raise UpstreamReset from error
+
+    def _held(self) -> Instance:
+        if self._instance is None:
+            raise NoReadyInstance
+        return self._instance
+
+    def _release(self) -> None:
+        if self._instance is not None:
+            instance, self._instance = self._instance, None
+            self._deployment.release(instance)
+
+
+class _Place:
+    """A place in a deployment's queue."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._granted: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+
+    def grant(self, instance: Instance) -> None:
+        self._granted.set_result(instance)
+
+    async def wait(self) -> Instance:
+        self._deployment.enqueue(self)
+        try:
+            return await asyncio.shield(self._granted)
+        except asyncio.CancelledError:
+            # The place may have been granted in the same turn of the loop in which we gave up.
+            if self._granted.done():
+                self._deployment.release(self._granted.result())
+            else:
+                self._deployment.leave_queue(self)
+            raise

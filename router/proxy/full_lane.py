@@ -1,0 +1,109 @@
+"""The lane for everything HTTP/1.1 allows: aiohttp's low-level server before our own upstream connections."""
+
+import structlog
+from aiohttp.http import HttpVersion11
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web import BaseRequest, StreamResponse
+
+from router.core.errors import BadRequest, HeadTooLarge, InternalError, RouterError
+from router.core.record import RequestRecord
+from router.core.replies import refusal
+from router.proxy.mirror import Mirror
+from router.proxy.runtime import Runtime
+from router.proxy.scoring import Scoring
+
+log = structlog.get_logger()
+
+
+class Written(StreamResponse):
+    """Tells aiohttp that the answer is on its way already, and whether the connection lives on."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self._lives_on = keep_alive
+
+    async def prepare(self, request: BaseRequest) -> None:
+        """The head was written by the lane."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """So was the body."""
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._lives_on
+
+
+_KEPT = Written(keep_alive=True)
+_CLOSED = Written(keep_alive=False)
+
+
+class FullLane:
+    """Answers requests that aiohttp has parsed."""
+
+    def __init__(self, runtime: Runtime, mirror: Mirror) -> None:
+        self._runtime = runtime
+        self._mirror = mirror
+
+    async def handle(self, request: BaseRequest) -> StreamResponse:
+        """Score one request, from its head to its last byte."""
+        runtime = self._runtime
+        record = self._new_record(request)
+        scoring = Scoring(runtime, self._mirror, request, runtime.table, record)
+        try:
+            lives_on = await scoring.run()
+        except RouterError as error:
+            lives_on = self._refuse(request, error, record)
+        except Exception:
+            log.exception("request.crashed", request_id=record.request_id)
+            lives_on = self._refuse(request, InternalError(), record)
+        finally:
+            runtime.record(record)
+        return _KEPT if lives_on else _CLOSED
+
+    def refuse_malformed(self, request: BaseRequest, error: BaseException | None) -> StreamResponse:
+        """Answer bytes that are not a request that we are willing to understand."""
+        record = self._new_record(request)
+        record.method = record.protocol = ""
+        refused: RouterError
+        if isinstance(error, LineTooLong):
+            refused = HeadTooLarge(self._runtime.limits.max_head_bytes)
+        else:
+            refused = BadRequest("The request is not well-formed HTTP/1.1.")
+        self._refuse(request, refused, record)
+        self._runtime.record(record)
+        return _CLOSED
+
+    def _new_record(self, request: BaseRequest) -> RequestRecord:
+        runtime = self._runtime
+        return RequestRecord(
+            generation=runtime.table.generation,
+            began=runtime.now(),
+            request_id=runtime.request_id(),
+            method=request.method,
+            protocol="HTTP/1.1" if request.version == HttpVersion11 else "HTTP/1.0",
+        )
+
+    def _refuse(self, request: BaseRequest, error: RouterError, record: RequestRecord) -> bool:
+        """Write the router's own answer; return whether the connection lives on."""
+        runtime = self._runtime
+        record.reason = error.code
+        if record.status:  # the head of an answer is out: all that is left is to cut it short
+            _cut(request)
+            return False
+        record.status = error.status
+        closes = (
+            error.closes
+            or runtime.is_draining
+            or not request.keep_alive
+            or request.version != HttpVersion11
+            or not request.content.is_eof()
+        )
+        answer = refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=closes)
+        if request.transport is not None:
+            request.transport.write(answer)
+        record.response_bytes = len(error.body)
+        return not closes
+
+
+def _cut(request: BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()

@@ -1,0 +1,73 @@
+"""Idle connections to instances, the last one used first."""
+
+import asyncio
+from collections.abc import Callable
+
+from router.proxy.upstream import UpstreamConnection, UpstreamLost, connect
+
+#: Below the 5 s after which common servers close an idle connection: ours goes first, so that theirs is never stale.
+IDLE_S = 4.0
+_CONNECT_TIMEOUT_S = 2.0
+
+
+class Pool:
+    """Connections by address. LIFO: few stay warm, the others age and are closed by `sweep`.
+
+    It has no limit of its own: what an instance may have in flight is decided where the instance is chosen.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._idle: dict[str, list[UpstreamConnection]] = {}
+
+    def __repr__(self) -> str:
+        return f"Pool({ {address: len(idle) for address, idle in self._idle.items()} })"
+
+    def reuse(self, address: str) -> UpstreamConnection | None:
+        """The connection to `address` that was used last, if one is idle."""
+        idle = self._idle.get(address)
+        while idle:
+            connection = idle.pop()
+            if connection.is_idle:
+                connection.is_reused = True
+                return connection
+        return None
+
+    async def open(self, address: str) -> UpstreamConnection:
+        """A new connection.
+
+        Raises:
+            UpstreamLost: it could not be made in time; nothing was sent.
+        """
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                return await connect(address)
+        except (OSError, TimeoutError) as error:
+            raise UpstreamLost("connect", is_unread=True) from error
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection whose exchange has ended for the next one, or close it."""
+        if not connection.is_idle:
+            connection.close()
+            return
+        connection.idle_since = self._now()
+        self._idle.setdefault(connection.address, []).append(connection)
+
+    def sweep(self) -> None:
+        """Close what has been idle for too long, and forget addresses without connections."""
+        oldest = self._now() - IDLE_S
+        for address, idle in list(self._idle.items()):
+            # The list is in order of `idle_since`: the oldest are at its front.
+            keep_from = next((i for i, c in enumerate(idle) if c.idle_since > oldest and c.is_idle), len(idle))
+            for connection in idle[:keep_from]:
+                connection.close()
+            del idle[:keep_from]
+            if not idle:
+                del self._idle[address]
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        self._idle.clear()

@@ -1,0 +1,166 @@
+"""A proxy process: accepts clients on inherited sockets, follows the tables it is sent, drains when told."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from router.core.wire import Applied, Apply, Drain
+from router.line_writer import LineWriter
+from router.proxy.access_log import AccessLog
+from router.proxy.checks import ReturnChecks
+from router.proxy.full_lane import FullLane
+from router.proxy.link import Link
+from router.proxy.mirror import Mirror
+from router.proxy.runtime import Runtime
+from router.proxy.server import FullLaneServer
+
+log = structlog.get_logger()
+
+_STATS_EVERY_S = 0.25
+_SWEEP_EVERY_S = 0.5
+_BACKLOG = 4096
+#: Once draining, an idle client has this long to send one more request and be told to close.
+_IDLE_GRACE_S = 1.0
+_ACCESS_LOG_BUFFER_BYTES = 8 * 2**20
+_FLUSH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions:
+    """How a proxy process is started; the file descriptors are inherited."""
+
+    listen_fds: tuple[int, ...]
+    link_fd: int
+    log_style: Literal["json", "console"]
+
+
+class ProxyProcess:
+    """The composition of one data-plane process."""
+
+    def __init__(self, options: ProxyOptions) -> None:
+        self._options = options
+        self._writer = LineWriter(1, _ACCESS_LOG_BUFFER_BYTES)
+        self._runtime = Runtime(AccessLog(self._writer, options.log_style))
+        self._mirror = Mirror(self._runtime)
+        self._checks = ReturnChecks(self._runtime)
+        self._server = FullLaneServer(self._runtime, FullLane(self._runtime, self._mirror))
+        self._listeners: list[asyncio.Server] = []
+        self._drain = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until drained, or until the control process is gone."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._drain.set)
+        link = await Link.open(socket.socket(fileno=self._options.link_fd))
+        following = asyncio.create_task(self._follow(link), name="follow")
+        ticking = asyncio.create_task(self._tick(link), name="tick")
+        try:
+            await self._serve(following)
+        finally:
+            for task in (following, ticking):
+                task.cancel()
+            await asyncio.gather(following, ticking, return_exceptions=True)
+            await self._stop(link)
+
+    async def _serve(self, following: asyncio.Task[None]) -> None:
+        has_table = asyncio.create_task(self._runtime.has_table.wait(), name="first-table")
+        await asyncio.wait((has_table, following), return_when=asyncio.FIRST_COMPLETED)
+        has_table.cancel()
+        if following.done():
+            following.result()
+            return
+        await self._listen()
+        gc.collect()
+        gc.freeze()  # what lives now lives on: no collection need look at it again
+        draining = asyncio.create_task(self._drain.wait(), name="drain")
+        await asyncio.wait((draining, following), return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+        if following.done():
+            following.result()
+        await self._finish_requests()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for fd in self._options.listen_fds:
+            listener = socket.socket(fileno=fd)
+            listener.setblocking(False)
+            self._listeners.append(await loop.create_server(self._server, sock=listener, backlog=_BACKLOG))
+
+    async def _follow(self, link: Link) -> None:
+        async for message in link.messages():
+            match message:
+                case Apply():
+                    self._runtime.apply(message)
+                    link.tell(Applied(message.table.generation))
+                    link.tell(self._runtime.stats())
+                case Drain(hurry=hurry):
+                    self._drain.set()
+                    if hurry:
+                        self._hurry.set()
+        self._hurry.set()  # nobody is left to drain for
+
+    async def _tick(self, link: Link) -> None:
+        """Report several times a second; look after everything that has a time limit."""
+        loop = asyncio.get_running_loop()
+        process = self._runtime.totals.process
+        swept = due = loop.time()
+        while True:
+            due += _STATS_EVERY_S
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            now = loop.time()
+            process.loop_lag_s = max(0.0, now - due)
+            due = max(due, now - _STATS_EVERY_S)
+            process.connections = len(self._server.connections)
+            process.mirror_in_flight = self._mirror.in_flight
+            process.mirror_held_bytes = self._mirror.held_bytes
+            self._checks.sweep()
+            if now - swept >= _SWEEP_EVERY_S:
+                swept = now
+                self._sweep()
+            link.tell(self._runtime.stats())
+
+    def _sweep(self) -> None:
+        self._runtime.sweep()
+        self._mirror.sweep()
+        self._server.sweep()
+
+    async def _finish_requests(self) -> None:
+        """Stop accepting, tell every client to close, and wait for what is in flight."""
+        self._runtime.is_draining = True
+        # One turn of the loop takes what is queued on the listening sockets already.
+        await asyncio.sleep(0)
+        for listener in self._listeners:
+            listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._runtime.limits.drain_timeout_s):
+                await self._wait_for_connections()
+
+    async def _wait_for_connections(self) -> None:
+        all_closed = asyncio.create_task(self._server.all_closed.wait(), name="all-closed")
+        hurried = asyncio.create_task(self._hurry.wait(), name="hurried")
+        try:
+            await asyncio.wait((all_closed, hurried), timeout=_IDLE_GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+            self._server.close_idle()  # the busy ones close by themselves, after their answers
+            await asyncio.wait((all_closed, hurried), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            all_closed.cancel()
+            hurried.cancel()
+
+    async def _stop(self, link: Link) -> None:
+        cut = sum(not connection.is_idle for connection in self._server.client_connections)
+        if cut:
+            log.warning("drain.cut", requests=cut)
+        await self._server.shutdown(0.1)
+        await self._mirror.close()
+        await self._checks.close()
+        self._runtime.pool.close()
+        link.tell(self._runtime.stats())
+        await link.close()
+        self._writer.close(_FLUSH_S)

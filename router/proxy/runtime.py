@@ -1,0 +1,144 @@
+"""What outlives a routing table in one proxy process, and the swap of tables."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+
+from router.core.bucket import TokenBucket
+from router.core.instances import Deployment, Instance
+from router.core.record import RequestRecord
+from router.core.requests import TokenCache
+from router.core.stats import Totals, count
+from router.core.table import DeploymentSpec, EndpointSpec, RoutingTable, TableSpec
+from router.core.wire import Apply, ProxyLimits, Stats
+from router.proxy.access_log import AccessLog
+from router.proxy.pool import Pool
+
+
+class Runtime:
+    """The newest table beside the state that is keyed by identity: instances, buckets, connections, counters."""
+
+    def __init__(self, access_log: AccessLog) -> None:
+        self.table = RoutingTable(TableSpec(generation=0))
+        self.limits = ProxyLimits()
+        self.totals = Totals()
+        self.tokens = TokenCache()
+        self.pool = Pool(self.now)
+        self.is_draining = False
+        self.has_table = asyncio.Event()
+        self._access_log = access_log
+        self._deployments: dict[tuple[str, str], Deployment] = {}
+        self._bandwidth: dict[str, TokenBucket] = {}
+        # Seeded from the system's entropy in each process; never shared over a fork.
+        self._random = random.Random()
+        self._date_second = 0
+        self._date = b""
+
+    now = staticmethod(time.monotonic)
+    wall_now = staticmethod(time.time)
+
+    def u(self) -> float:
+        """Uniform in [0, 1); every call is independent of the others."""
+        return self._random.random()
+
+    def request_id(self) -> str:
+        """A new id in the form of a UUID."""
+        digits = f"{self._random.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def http_date(self) -> bytes:
+        """The value of a `Date` field, now."""
+        second = int(time.time())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = formatdate(second, usegmt=True).encode()
+        return self._date
+
+    def apply(self, message: Apply) -> None:
+        """Swap in a table. Requests that have begun finish on the one that they read."""
+        now = self.now()
+        self.limits = message.limits
+        self._access_log.is_on = message.limits.access_log
+        for endpoint in message.table.endpoints:
+            self._apply_bandwidth(endpoint, now)
+        self._apply_deployments(message.table)
+        self.table = RoutingTable(message.table)
+        self.has_table.set()
+
+    def deployment(self, endpoint: str, spec: DeploymentSpec) -> Deployment:
+        """The state of a deployment; made anew for a request whose generation outlived it."""
+        return self._deployment((endpoint, spec.name), spec)
+
+    def bandwidth(self, endpoint: str) -> TokenBucket | None:
+        """The bucket that delays the endpoint's bytes; None if they are not limited."""
+        return self._bandwidth.get(endpoint)
+
+    def record(self, record: RequestRecord) -> None:
+        """Step 7: count and log a request that has ended."""
+        now = self.now()
+        self.totals.request(record, now)
+        self._access_log.write(record, now)
+
+    def upstream_failed(self, deployment: Deployment, instance: Instance, reason: str) -> None:
+        """Count a failure of an instance against it."""
+        instance.failed(self.now(), is_unreachable=reason == "connect")
+        count(self.totals.endpoint(deployment.endpoint).deployment(deployment.name).failures, reason)
+
+    def ejected(self) -> Iterator[tuple[Deployment, Instance]]:
+        """Every instance that is out of the choice after failures."""
+        for deployment in self._deployments.values():
+            for instance in deployment.instances:
+                if instance.is_ejected and instance.is_listed:
+                    yield deployment, instance
+
+    def stats(self) -> Stats:
+        """What the control process is told."""
+        busy: dict[str, int] = {}
+        for (endpoint, name), deployment in self._deployments.items():
+            numbers = self.totals.endpoint(endpoint).deployment(name)
+            numbers.in_flight = deployment.pending
+            numbers.queued = deployment.queued
+            for address, needed in deployment.busy():
+                busy[address] = busy.get(address, 0) + needed
+        self.totals.process.access_log_dropped = self._access_log.dropped
+        ejected = tuple(instance.address for _, instance in self.ejected())
+        return Stats(generation=self.table.generation, totals=self.totals, busy=busy, ejected=ejected)
+
+    def sweep(self) -> None:
+        """Forget what no table lists and no request needs; close idle connections."""
+        self.pool.sweep()
+        kept = {e.spec.name: {d.name for d in e.spec.deployments} for e in self.table.endpoints}
+        for (endpoint, name), deployment in list(self._deployments.items()):
+            if name in kept.get(endpoint, ()):
+                continue
+            if deployment.is_forgettable:
+                del self._deployments[endpoint, name]
+            else:
+                kept.setdefault(endpoint, set()).add(name)
+        self.totals.keep_only(kept)
+
+    def _apply_deployments(self, table: TableSpec) -> None:
+        wanted = {(e.name, d.name): d for e in table.endpoints for d in e.deployments}
+        for key, spec in wanted.items():
+            self._deployment(key, spec).update(spec)
+        for key in self._deployments.keys() - wanted.keys():
+            self._deployments[key].update(None)
+
+    def _deployment(self, key: tuple[str, str], spec: DeploymentSpec) -> Deployment:
+        found = self._deployments.get(key)
+        if found is None:
+            found = self._deployments[key] = Deployment(*key)
+            found.update(spec)
+        return found
+
+    def _apply_bandwidth(self, endpoint: EndpointSpec, now: float) -> None:
+        rate = endpoint.bandwidth_bytes_per_s
+        bucket = self._bandwidth.get(endpoint.name)
+        if rate is None:
+            self._bandwidth.pop(endpoint.name, None)
+        elif bucket is None:
+            self._bandwidth[endpoint.name] = TokenBucket(rate=rate, burst=rate, now=now)
+        else:
+            bucket.resize(rate=rate, burst=rate, now=now)

@@ -1,0 +1,284 @@
+"""The life of one request on the full lane, step by step."""
+
+import asyncio
+
+from aiohttp.http import HttpVersion11
+from aiohttp.web import BaseRequest
+
+from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset
+from router.core.headers import request_lines, single
+from router.core.record import RequestRecord
+from router.core.replies import client_status, forwarded_head
+from router.core.requests import Chosen, route
+from router.core.table import DeploymentSpec, RoutingTable
+from router.proxy.answer import Answer
+from router.proxy.client_body import ClientBody
+from router.proxy.forward import Exchange, Outgoing
+from router.proxy.mirror import Mirror
+from router.proxy.runtime import Runtime
+from router.proxy.upstream import AnswerHead, UpstreamLost
+
+#: Up to here a body is read to its end before an instance is asked for: a slow client holds no place on it.
+_BUFFER_BYTES = 256 * 1024
+#: Time without a byte after which an answer that has begun, or its reader, is given up.
+_ANSWER_IDLE_S = 60.0
+#: What is logged for a client that went away before its answer; nobody gets it.
+_CLIENT_GONE = 499
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Scoring:
+    """One request: reads the table once and finishes on that generation."""
+
+    def __init__(
+        self, runtime: Runtime, mirror: Mirror, request: BaseRequest, table: RoutingTable, record: RequestRecord
+    ) -> None:
+        self._runtime = runtime
+        self._mirror = mirror
+        self._request = request
+        self._table = table
+        self._record = record
+
+    async def run(self) -> bool:
+        """Answer the request; return whether the client's connection lives on.
+
+        Raises:
+            RouterError: what the client gets instead of an answer from a model.
+        """
+        try:
+            chosen = self._choose()
+            shadow = self._mirror.sample(chosen, is_live=self._record.route == "live")
+            body = self._client_body(chosen)
+            outgoing = await self._read(chosen, body, shadow)
+            if shadow is not None:
+                self._offer(chosen, shadow, outgoing)
+            return await self._forward(chosen, outgoing, body)
+        except ConnectionError:
+            self._client_gone()
+            return False
+        except asyncio.CancelledError:
+            self._client_gone()
+            raise
+
+    def _client_gone(self) -> None:
+        self._record.status = self._record.status or _CLIENT_GONE
+        self._record.reason = "client_gone"
+
+    # Steps 1 to 3
+
+    def _choose(self) -> Chosen:
+        runtime = self._runtime
+        request = self._request
+        limit = runtime.limits.max_head_bytes
+        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + len(request.raw_path) > limit:
+            raise HeadTooLarge(limit)
+        return route(
+            self._table,
+            request.raw_path.encode("utf-8", "surrogateescape"),
+            request.raw_headers,
+            self._record,
+            tokens=runtime.tokens,
+            u=runtime.u(),
+            wall_now=runtime.wall_now(),
+        )
+
+    def _client_body(self, chosen: Chosen) -> ClientBody:
+        limit = chosen.endpoint.spec.max_body_bytes
+        announced = self._request.content_length
+        if announced is not None and announced > limit:
+            raise BodyTooLarge(limit)
+        return ClientBody(
+            self._request.content,
+            max_bytes=limit,
+            idle_s=self._runtime.limits.body_timeout_s,
+            on_read=self._continue,
+        )
+
+    def _continue(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110, 10.1.1): it is authorised and not too large."""
+        request = self._request
+        expects = single(request.raw_headers, b"expect")
+        if expects is not None and expects.lower() == b"100-continue" and request.version == HttpVersion11:
+            assert request.transport is not None
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _read(self, chosen: Chosen, body: ClientBody, shadow: DeploymentSpec | None) -> Outgoing:
+        """The request as its instance gets it, with all of its body or, if that is large, the first part."""
+        spec = chosen.endpoint.spec
+        limit = max(_BUFFER_BYTES, spec.mirror.max_body_bytes) if shadow is not None else _BUFFER_BYTES
+        received = await body.read_up_to(limit)
+        self._record.request_bytes = len(received)
+        if spec.bandwidth_bytes_per_s:
+            self._record.request_throttled_s = await self._throttle(len(received))
+        return Outgoing(
+            method=self._request.method.encode(),
+            target=chosen.target_at(chosen.deployment),
+            lines=self._lines(chosen),
+            body=received,
+            framing=self._framing(len(received), is_complete=body.is_complete),
+            is_streamed=not body.is_complete,
+            is_idempotent=spec.is_idempotent,
+        )
+
+    def _lines(self, chosen: Chosen) -> list[bytes]:
+        record = self._record
+        peer = self._request.transport.get_extra_info("peername") if self._request.transport else None
+        lines = request_lines(self._request.raw_headers, keep_credentials=chosen.endpoint.spec.auth_mode == "none")
+        lines.append(b"X-Request-Id: " + record.request_id.encode())
+        if record.client_request_id:
+            lines.append(b"X-Ms-Client-Request-Id: " + record.client_request_id.encode())
+        if isinstance(peer, tuple):
+            lines.append(b"X-Forwarded-For: " + str(peer[0]).encode())
+        lines.append(b"X-Forwarded-Host: " + chosen.head.host)
+        lines.append(b"X-Forwarded-Proto: http")
+        return lines
+
+    def _framing(self, received_bytes: int, *, is_complete: bool) -> bytes:
+        """One unambiguous framing, whatever the client's was."""
+        headers = self._request.raw_headers
+        if not is_complete:
+            announced = self._request.content_length
+            return b"Transfer-Encoding: chunked" if announced is None else b"Content-Length: %d" % announced
+        has_framing = any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+        return b"Content-Length: %d" % received_bytes if received_bytes or has_framing else b""
+
+    # Step 5
+
+    def _offer(self, chosen: Chosen, shadow: DeploymentSpec, outgoing: Outgoing) -> None:
+        if outgoing.is_streamed:
+            self._mirror.skip(chosen.endpoint, "body_too_large")
+        else:
+            self._mirror.offer(chosen, shadow, outgoing)
+
+    # Step 4
+
+    async def _forward(self, chosen: Chosen, outgoing: Outgoing, body: ClientBody) -> bool:
+        runtime = self._runtime
+        deployment = runtime.deployment(chosen.endpoint.spec.name, chosen.deployment)
+        exchange = Exchange(runtime, runtime.pool, deployment, outgoing)
+        limit_s = chosen.deployment.request_timeout_s
+        try:
+            try:
+                async with asyncio.timeout(limit_s):
+                    await exchange.acquire()
+                    await exchange.send(self._sent)
+                    if not outgoing.is_streamed:
+                        head = await exchange.head(self._sent)
+                if outgoing.is_streamed:
+                    head = await self._upload(exchange, body, limit_s)
+            except TimeoutError as error:
+                exchange.timed_out()
+                raise RequestTimeout from error
+            self._record.answered = runtime.now()
+            return await self._respond(chosen, head, exchange)
+        finally:
+            exchange.close()
+
+    def _sent(self) -> None:
+        self._record.sent = self._runtime.now()
+
+    async def _upload(self, exchange: Exchange, body: ClientBody, limit_s: float) -> AnswerHead:
+        """Pass on the rest of a large body; an answer that comes before its end ends it."""
+        sending = asyncio.create_task(self._send_rest(exchange, body), name="upload")
+        answering = asyncio.create_task(exchange.head(self._sent), name="early-answer")
+        try:
+            await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+            sending.result()
+            async with asyncio.timeout(limit_s):
+                return await answering
+        finally:
+            sending.cancel()
+            answering.cancel()
+            await asyncio.gather(sending, answering, return_exceptions=True)
+
+    async def _send_rest(self, exchange: Exchange, body: ClientBody) -> None:
+        is_chunked = self._request.content_length is None
+        while part := await body.read():
+            self._record.request_bytes += len(part)
+            await exchange.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+        if is_chunked:
+            await exchange.write(_LAST_CHUNK)
+
+    # Step 6
+
+    async def _respond(self, chosen: Chosen, head: AnswerHead, exchange: Exchange) -> bool:
+        record = self._record
+        spec = chosen.endpoint.spec
+        answer = exchange.answer
+        assert answer is not None
+        record.model_status = head.status
+        status = client_status(head.status, spec.model_errors)
+        is_chunked = head.has_body and head.length is None and self._request.version == HttpVersion11
+        closes = self._closes(head, is_chunked=is_chunked)
+        record.status = status
+        fields = _framing_fields(head, status, is_chunked=is_chunked, closes=closes)
+        runtime = self._runtime
+        start = forwarded_head(record, head.headers, fields, now=runtime.now(), http_date=runtime.http_date())
+        try:
+            await self._stream(start, answer, is_chunked=is_chunked)
+        except UpstreamLost as error:
+            exchange.upstream_failed(error.reason)
+            raise UpstreamReset from error
+        except TimeoutError as error:
+            raise UpstreamReset from error
+        exchange.finish()
+        return not closes
+
+    def _closes(self, head: AnswerHead, *, is_chunked: bool) -> bool:
+        request = self._request
+        is_delimited = is_chunked or head.length is not None or not head.has_body
+        return (
+            self._runtime.is_draining
+            or not request.keep_alive
+            or request.version != HttpVersion11
+            or not is_delimited
+            or not request.content.is_eof()
+        )
+
+    async def _stream(self, start: bytes, answer: Answer, *, is_chunked: bool) -> None:
+        """Write the head with what there is of the body, then the rest as it comes and as the client takes it."""
+        pending = start
+        while True:
+            part = answer.take()
+            is_last = answer.is_complete
+            self._record.response_bytes += len(part)
+            bucket = self._runtime.bandwidth(self._record.endpoint)
+            if bucket is not None:
+                self._record.response_throttled_s += await self._throttle(len(part))
+            self._write(pending, part, is_chunked=is_chunked, is_last=is_last)
+            if is_last:
+                return
+            pending = b""
+            async with asyncio.timeout(_ANSWER_IDLE_S):
+                await self._request.writer.drain()
+                await answer.wait_more()
+
+    def _write(self, pending: bytes, part: bytes, *, is_chunked: bool, is_last: bool) -> None:
+        if is_chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+            part = chunk + _LAST_CHUNK if is_last else chunk
+        transport = self._request.transport
+        if transport is not None and (pending or part):
+            transport.write(pending + part)
+
+    async def _throttle(self, size: int) -> float:
+        """Delay `size` bytes as the endpoint's bandwidth asks; return the seconds that it took."""
+        bucket = self._runtime.bandwidth(self._record.endpoint)
+        delay_s = bucket.reserve(size, self._runtime.now()) if bucket is not None else 0.0
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        return delay_s
+
+
+def _framing_fields(head: AnswerHead, status: int, *, is_chunked: bool, closes: bool) -> list[bytes]:
+    """What the client is told of the body's end and of the connection."""
+    fields = []
+    if is_chunked:
+        fields.append(b"transfer-encoding: chunked")
+    elif not head.has_body and status == 424 and head.length is None:
+        fields.append(b"content-length: 0")  # 204 and 304 need none, 424 does
+    if closes:
+        fields.append(b"connection: close")
+    return fields

@@ -1,0 +1,121 @@
+"""Client connections: aiohttp's protocol with our limits and our words for malformed requests."""
+
+import asyncio
+from typing import Any
+
+from aiohttp.web import BaseRequest, Server, StreamResponse
+from aiohttp.web_protocol import RequestHandler
+
+from router.proxy.full_lane import FullLane
+from router.proxy.runtime import Runtime
+
+_MAX_FIELDS = 256
+
+
+class ClientConnection(RequestHandler):
+    """One client's connection on the full lane."""
+
+    __slots__ = ("_head_since", "_is_busy", "_lane", "_runtime", "requests_served")
+
+    def __init__(self, server: "FullLaneServer", runtime: Runtime, lane: FullLane, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._runtime = runtime
+        self._lane = lane
+        self._is_busy = False
+        self._head_since = runtime.now()  # a new connection owes us a head
+
+    @property
+    def is_idle(self) -> bool:
+        """Between requests, and nothing of the next one has come."""
+        return not self._is_busy and not self._head_since
+
+    def owes_head_since(self, earlier: float) -> bool:
+        """Whether it has been due to finish a head since before `earlier` (monotonic seconds)."""
+        return not self._is_busy and 0 < self._head_since < earlier
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_busy and not self._head_since:
+            self._head_since = self._runtime.now()
+        super().data_received(data)
+
+    async def handle(self, request: BaseRequest) -> StreamResponse:
+        """Hand a parsed request to the lane."""
+        self._is_busy = True
+        self._head_since = 0.0
+        try:
+            return await self._lane.handle(request)
+        finally:
+            self._is_busy = False
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        return self._lane.refuse_malformed(request, exc)
+
+
+class FullLaneServer(Server):
+    """Makes client connections and knows those that are open."""
+
+    def __init__(self, runtime: Runtime, lane: FullLane) -> None:
+        # The handler is cancelled when its client goes away: the instance's connection is closed with it.
+        super().__init__(_handle, handler_cancellation=True)
+        self._runtime = runtime
+        self._lane = lane
+        self._open = 0
+        self.all_closed = asyncio.Event()
+        self.all_closed.set()
+
+    def __call__(self) -> ClientConnection:
+        limits = self._runtime.limits
+        totals = self._runtime.totals.process
+        totals.connections_opened += 1
+        return ClientConnection(
+            self,
+            self._runtime,
+            self._lane,
+            loop=self._loop,
+            access_log=None,
+            auto_decompress=False,  # bodies go through as they are
+            keepalive_timeout=limits.keepalive_timeout_s,
+            max_line_size=limits.max_head_bytes,
+            max_field_size=limits.max_head_bytes,
+            max_headers=_MAX_FIELDS,
+        )
+
+    @property
+    def client_connections(self) -> list[ClientConnection]:
+        return [connection for connection in self.connections if isinstance(connection, ClientConnection)]
+
+    def sweep(self) -> None:
+        """Close connections that do not get to the end of a head."""
+        earlier = self._runtime.now() - self._runtime.limits.head_timeout_s
+        for connection in self.client_connections:
+            if connection.owes_head_since(earlier):
+                connection.force_close()
+
+    def close_idle(self) -> None:
+        """Close connections on which nothing happens."""
+        for connection in self.client_connections:
+            if connection.is_idle:
+                connection.force_close()
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._open += 1
+        self.all_closed.clear()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._open -= 1
+        if not self._open:
+            self.all_closed.set()
+
+
+async def _handle(request: BaseRequest) -> StreamResponse:
+    connection = request.protocol
+    assert isinstance(connection, ClientConnection)
+    return await connection.handle(request)

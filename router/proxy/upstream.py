@@ -1,0 +1,271 @@
+"""One HTTP/1.1 connection to an instance: bytes out, a parsed answer in."""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from typing import Protocol, cast
+
+import httptools
+
+from router.core.headers import RawHeaders
+
+_MAX_HEAD_BYTES = 64 * 1024
+_NO_BODY = frozenset((204, 304))
+
+
+class UpstreamLost(Exception):
+    """The instance broke off or answered garbage.
+
+    Attributes:
+        reason: `reset`, `garbage` or `connect`, for the failure counter.
+        is_unread: The instance cannot have processed the request: it did not even read it to its end.
+    """
+
+    def __init__(self, reason: str, *, is_unread: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_unread = is_unread
+
+
+class AnswerHead:
+    """Status line and fields of an answer, and how its body is framed."""
+
+    __slots__ = ("has_body", "headers", "length", "status")
+
+    def __init__(self, status: int, headers: RawHeaders, length: int | None, *, has_body: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.length = length  # of the body as announced; None: chunked, or until the connection closes
+        self.has_body = has_body
+
+
+class Sink(Protocol):
+    """Where an answer goes, piece by piece; `lost` or `end` is the last call."""
+
+    def head(self, head: AnswerHead) -> None: ...
+    def body(self, chunk: bytes) -> None: ...
+    def end(self) -> None: ...
+    def lost(self, error: UpstreamLost) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection that carries one exchange at a time; `sink` is None while it is idle."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.idle_since = 0.0
+        self.is_reused = False
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._sink: Sink | None = None
+        self._is_reusable = True
+        self._expects_no_body = False
+        self._until_close = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._has_answered = False  # a byte of this answer has come
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "busy" if self._sink else "idle"
+        return f"UpstreamConnection({self.address}, {state})"
+
+    # What the pool and the lanes call
+
+    @property
+    def is_closed(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    @property
+    def is_idle(self) -> bool:
+        """Fit for another exchange."""
+        return self._sink is None and self._is_reusable and not self.is_closed
+
+    def send(self, head: bytes, body: bytes, sink: Sink, *, expects_no_body: bool = False) -> None:
+        """Begin an exchange.
+
+        Args:
+            body: The whole body, or its first part if `write` follows.
+            expects_no_body: The answer has none whatever its head announces (HEAD).
+        """
+        self._sink = sink
+        self._expects_no_body = expects_no_body
+        self._has_answered = False
+        self._begin_message()
+        assert self._transport is not None
+        self._transport.write(head + body if len(body) < 65536 else head)
+        if len(body) >= 65536:
+            self._transport.write(body)
+
+    async def write(self, chunk: bytes) -> None:
+        """Send more of the body; waits while the instance does not keep up.
+
+        Raises:
+            UpstreamLost: the connection is gone.
+        """
+        if self.is_closed:
+            raise UpstreamLost("reset")
+        cast(asyncio.Transport, self._transport).write(chunk)
+        await self._can_write.wait()
+
+    def pause(self) -> None:
+        """Stop reading the answer until `resume`: its reader is behind."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Break off whatever is going on; the sink hears nothing more."""
+        self._sink = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def pause_writing(self) -> None:
+        self._can_write.clear()
+
+    def resume_writing(self) -> None:
+        self._can_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._sink is None:
+            self.close()  # nobody asked: an answer out of step must not reach the next request
+            return
+        self._has_answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._lose(UpstreamLost("garbage"))
+
+    def eof_received(self) -> bool:
+        if self._sink is not None:
+            if self._until_close:
+                self._finish()
+            else:
+                self._lose(UpstreamLost("reset", is_unread=self._has_unread_bytes()))
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._sink is not None:
+            # A peer that closes with bytes of ours unread resets the connection.
+            is_unread = isinstance(exc, ConnectionResetError | BrokenPipeError)
+            self._lose(UpstreamLost("reset", is_unread=is_unread))
+        self._transport = None
+        self._can_write.set()
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        value = value or b""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            raise ValueError("head of the answer too large")
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            return
+        length, is_chunked = _framing(self._headers)
+        has_body = not self._expects_no_body and status not in _NO_BODY
+        self._until_close = has_body and length is None and not is_chunked
+        if self._sink is not None:
+            self._sink.head(AnswerHead(status, self._headers, length, has_body=has_body))
+        if self._expects_no_body:
+            # The parser would wait for the announced body of an answer to HEAD, so this connection ends here.
+            self._is_reusable = False
+            self._finish()
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._sink is not None:
+            self._sink.body(chunk)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:
+            self._lose(UpstreamLost("garbage"))  # nobody asked to switch protocols
+        elif status < 200:
+            self._begin_message()
+        else:
+            self._is_reusable = self._is_reusable and self._parser.should_keep_alive()
+            self._finish()
+
+    # Ends of an exchange
+
+    def _begin_message(self) -> None:
+        self._headers = []
+        self._head_bytes = 0
+        self._until_close = False
+
+    def _finish(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.end()
+
+    def _lose(self, error: UpstreamLost) -> None:
+        sink, self._sink = self._sink, None
+        if self._transport is not None:
+            self._transport.abort()
+        if sink is not None:
+            sink.lost(UpstreamLost(error.reason, is_unread=error.is_unread and not self._has_answered))
+
+    def _has_unread_bytes(self) -> bool:
+        """Whether the peer, which has just closed, left bytes of ours unread.
+
+        Its end of stream may overtake the news that it threw our request away: then the socket already holds a pending
+        error (TCP: the reset that answered our bytes), or still counts bytes that were never acknowledged.
+        """
+        transport = cast(asyncio.Transport, self._transport)
+        if transport.get_write_buffer_size() > 0:
+            return True
+        connection = transport.get_extra_info("socket")
+        if connection is None or connection.family == socket.AF_UNIX:
+            return False  # a Unix peer that leaves bytes unread resets at once
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return True
+        unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        return bool(struct.unpack("i", unsent)[0])
+
+
+def _framing(headers: RawHeaders) -> tuple[int | None, bool]:
+    """(content length, whether chunked) of an answer whose parser has refused what is ambiguous."""
+    length = None
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"transfer-encoding":
+            return None, b"chunked" in value.lower()
+        if lower == b"content-length":
+            length = int(value)
+    return length, False
+
+
+async def connect(address: str) -> UpstreamConnection:
+    """A new connection to `unix:/path` or `http://host:port`.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    loop = asyncio.get_running_loop()
+    connection = UpstreamConnection(address)
+    if address.startswith("unix:"):
+        await loop.create_unix_connection(lambda: connection, address[5:])
+    else:
+        host, port = split_address(address)
+        await loop.create_connection(lambda: connection, host, port)
+    return connection
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `http://host:port`, the host without the brackets of an IPv6 literal."""
+    host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
+    return host.strip("[]"), int(port)

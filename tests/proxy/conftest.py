@@ -1,0 +1,183 @@
+"""A real proxy on real sockets; its clients are aiohttp or raw sockets, its instances are scripted peers."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from router.core.auth import digest
+from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec, TableSpec
+from router.core.wire import Apply, ProxyLimits
+from router.line_writer import LineWriter
+from router.proxy.access_log import AccessLog
+from router.proxy.checks import ReturnChecks
+from router.proxy.full_lane import FullLane
+from router.proxy.mirror import Mirror
+from router.proxy.runtime import Runtime
+from router.proxy.server import FullLaneServer
+from tests.proxy.peers import Peer, Script, answer_ok, running
+
+KEY = "the-primary-key"
+PATH = "/api/v1/endpoint/churn/score"
+
+
+class Proxy:
+    """A running data plane, with what a test looks at."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._writer = LineWriter(self._fd, 1_000_000)
+        self.runtime = Runtime(AccessLog(self._writer, "json"))
+        self.mirror = Mirror(self.runtime)
+        self.checks = ReturnChecks(self.runtime)
+        self.server = FullLaneServer(self.runtime, FullLane(self.runtime, self.mirror))
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{PATH}"
+
+    async def start(self) -> asyncio.Server:
+        listener = await asyncio.get_running_loop().create_server(self.server, "127.0.0.1", 0)
+        self.port = listener.sockets[0].getsockname()[1]
+        return listener
+
+    def apply(self, *endpoints: EndpointSpec, limits: ProxyLimits | None = None) -> None:
+        table = TableSpec(generation=self.runtime.table.generation + 1, endpoints=endpoints)
+        self.runtime.apply(Apply(table=table, limits=limits or ProxyLimits()))
+
+    async def settled(self) -> None:
+        """Wait until no request and no copy is in flight."""
+        while self.mirror.in_flight or any(self.runtime.stats().busy.values()):
+            await asyncio.sleep(0)
+
+    def stats(self, deployment: str = "blue") -> Any:
+        return self.runtime.stats().totals.endpoint("churn").deployment(deployment)
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """Everything logged; the proxy logs nothing afterwards."""
+        self._writer.close(1.0)
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    async def close(self) -> None:
+        await self.server.shutdown(0.1)
+        await self.mirror.close()
+        await self.checks.close()
+        self.runtime.pool.close()
+        self._writer.close(1.0)
+        os.close(self._fd)
+
+
+@pytest.fixture(params=["full"])
+def lane(request: pytest.FixtureRequest) -> str:
+    """The lane under test; every behaviour holds on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def proxy(lane: str, tmp_path: Path) -> AsyncIterator[Proxy]:
+    """A proxy without a table."""
+    running_proxy = Proxy(tmp_path / "access.log")
+    listener = await running_proxy.start()
+    yield running_proxy
+    listener.close()
+    await running_proxy.close()
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
+    """Start a scripted instance: `await peer(script)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(script: Script = answer_ok, unix: Path | None = None) -> Peer:
+            return await stack.enter_async_context(running(script, unix))
+
+        yield start
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that keeps its connections and has the key."""
+    async with aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {KEY}"}, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=20)
+    ) as session:
+        yield session
+
+
+def deployment(name: str = "blue", *peers: Peer, **fields: Any) -> DeploymentSpec:
+    """A deployment of these peers."""
+    instances = tuple(InstanceSpec(address=peer.address) for peer in peers)
+    return DeploymentSpec(**{"name": name, "instances": instances, "max_concurrent": 100} | fields)
+
+
+def endpoint(*deployments: DeploymentSpec, **fields: Any) -> EndpointSpec:
+    """An endpoint `churn` with a key, all weight on the first deployment."""
+    traffic = ((deployments[0].name, 100.0),) if deployments else ()
+    defaults = {"name": "churn", "key_digests": (digest(KEY.encode()),), "traffic": traffic, "deployments": deployments}
+    return EndpointSpec(**defaults | fields)
+
+
+class RawClient:
+    """A client that says exactly what it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def open(cls, proxy: Proxy) -> "RawClient":
+        return cls(*await asyncio.open_connection("127.0.0.1", proxy.port))
+
+    async def send(self, raw: bytes) -> None:
+        self.writer.write(raw)
+        await self.writer.drain()
+
+    async def head(self) -> bytes:
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def answer(self) -> tuple[int, bytes, bytes]:
+        """(status, head, body) of one answer that has a Content-Length."""
+        head = await self.head()
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        return int(head.split()[1]), head, await self.reader.readexactly(length)
+
+    async def rest(self) -> bytes:
+        """Everything until the proxy closes."""
+        try:
+            return await self.reader.read()
+        except ConnectionError:
+            return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+@pytest.fixture
+async def raw(proxy: Proxy) -> AsyncIterator[Callable[[], Awaitable[RawClient]]]:
+    """Open a raw client: `await raw()`."""
+    opened: list[RawClient] = []
+
+    async def start() -> RawClient:
+        opened.append(await RawClient.open(proxy))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        await one.close()
+
+
+def post(body: bytes = b"{}", *fields: str, path: str = PATH, key: str = KEY) -> bytes:
+    """A scoring request as bytes."""
+    lines = [f"POST {path} HTTP/1.1", "Host: teal", f"Authorization: Bearer {key}", *fields]
+    if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in fields):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
