@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -58,7 +58,7 @@ class ProxySlot:
         passed = [listener.fileno() for listener in self._sockets] + [theirs.fileno()]
         # -P: whatever lies in the working directory is not ours to import.
         command = [sys.executable, "-P", "-m", "router.proxy", "--link-fd", str(theirs.fileno())]
-        command += ["--parent", str(os.getpid()), *self._arguments]
+        command += ["--parent", str(os.getpid()), "--slot", str(self.number), *self._arguments]
         for fd in listen:
             command += ["--listen-fd", fd]
         try:
@@ -129,6 +129,11 @@ class Proxies:
         return self._apply.table.generation if self._apply else 0
 
     @property
+    def limits(self) -> ProxyLimits | None:
+        """The limits pushed last."""
+        return self._apply.limits if self._apply else None
+
+    @property
     def have_applied(self) -> bool:
         """Whether every slot is filled and runs the newest table."""
         return all(slot.is_up and slot.applied == self.generation for slot in self._slots)
@@ -162,7 +167,7 @@ class Proxies:
             for slot in self._slots
         )
 
-    def forget(self, kept: dict[str, set[str]]) -> None:
+    def forget(self, kept: Mapping[str, Collection[str]]) -> None:
         """Drop counters of endpoints and deployments that are gone from the table."""
         self._base.keep_only(kept)
 

@@ -2,7 +2,7 @@
 
 Rules
 - A process is ready once it says so; nothing else delays it.
-- Anything doubtful (no heartbeat, a failing readiness probe) takes it out of the choice; it returns when no doubt is left.
+- Anything doubtful (no heartbeat, a failing readiness probe) takes it out of the choice, until no doubt is left.
 - A fault (init() hangs, liveness, stopped, memory) has it killed at once, and started again like a crash.
 - A start that fails, and a crash, wait `BACKOFF_BASE_S` before the next start, twice as long each further time, up to
   `BACKOFF_MAX_S`. Having been ready for `STEADY_S` makes the next crash the first one again.

@@ -45,7 +45,7 @@ class HostPort(NamedTuple):
 def parse_host_port(text: str) -> HostPort | None:
     """The address in `HOST:PORT` or `[IPV6]:PORT`, or None when it is not one. Port 0 means any free port."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or re.fullmatch(r"[0-9]{1,5}", port) is None or int(port) > 65535:
         return None
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

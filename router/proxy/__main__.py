@@ -10,24 +10,32 @@ import sys
 import uvloop
 
 from router import logs
+from router.line_writer import LineWriter
 from router.proxy.process import ProxyOptions, ProxyProcess
 
 _PR_SET_PDEATHSIG = 1
+_LOG_BUFFER_BYTES = 8 * 2**20
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m router.proxy")
     parser.add_argument("--listen-fd", type=int, action="append", required=True)
     parser.add_argument("--link-fd", type=int, required=True)
+    parser.add_argument("--slot", type=int, default=0)
     parser.add_argument("--parent", type=int, required=True, help="process to end with")
     parser.add_argument("--log-format", choices=("json", "console"), default="json")
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
     arguments = parser.parse_args()
     end_with_parent(arguments.parent)
-    logs.configure(arguments.log_format, arguments.log_level, "proxy")
+    # One writer for log and access log: lines of two writers could end up within each other.
+    writer = LineWriter(sys.stdout.fileno(), _LOG_BUFFER_BYTES)
+    logs.configure(arguments.log_format, arguments.log_level, f"proxy-{arguments.slot}", writer=writer)
     options = ProxyOptions(
-        listen_fds=tuple(arguments.listen_fd), link_fd=arguments.link_fd, log_style=arguments.log_format
+        listen_fds=tuple(arguments.listen_fd),
+        link_fd=arguments.link_fd,
+        log_style=arguments.log_format,
+        log=writer,
     )
     factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -27,7 +27,6 @@ _SWEEP_EVERY_S = 0.5
 _BACKLOG = 4096
 #: Once draining, an idle client has this long to send one more request and be told to close.
 _IDLE_GRACE_S = 1.0
-_ACCESS_LOG_BUFFER_BYTES = 8 * 2**20
 _FLUSH_S = 1.0
 
 
@@ -38,6 +37,7 @@ class ProxyOptions:
     listen_fds: tuple[int, ...]
     link_fd: int
     log_style: Literal["json", "console"]
+    log: LineWriter
 
 
 class ProxyProcess:
@@ -45,7 +45,7 @@ class ProxyProcess:
 
     def __init__(self, options: ProxyOptions) -> None:
         self._options = options
-        self._writer = LineWriter(1, _ACCESS_LOG_BUFFER_BYTES)
+        self._writer = options.log
         self._runtime = Runtime(AccessLog(self._writer, options.log_style))
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)

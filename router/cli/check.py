@@ -1,0 +1,46 @@
+"""`teal check` and `teal schema`."""
+
+import sys
+from pathlib import Path
+
+from router.cli.framework import Refused
+from router.control.config.check import located_asset_problems
+from router.control.config.load import ConfigError, Loaded, Problem, load_config
+from router.control.config.schema import json_schema
+
+
+def check(file: str) -> None:
+    """Read a config file as the daemon would, and look for the files that it names.
+
+    Raises:
+        Refused: it has problems.
+    """
+    try:
+        loaded = load_config(Path(file))
+    except ConfigError as error:
+        raise _refusal(error.problems) from error
+    for warning in loaded.warnings:
+        print(f"{warning} (warning)", file=sys.stderr)
+    problems = located_asset_problems(loaded)
+    if problems:
+        raise _refusal(tuple(problems))
+    print(f"{file}: valid; {_summary(loaded)}")
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of the config file."""
+    return dict(json_schema())
+
+
+def _refusal(problems: tuple[Problem, ...]) -> Refused:
+    return Refused([*map(str, problems), f"{_counted(len(problems), 'problem')}; nothing was applied"])
+
+
+def _summary(loaded: Loaded) -> str:
+    endpoints = loaded.config.endpoints
+    deployments = sum(len(endpoint.deployments) for endpoint in endpoints.values())
+    return f"{_counted(len(endpoints), 'endpoint')}, {_counted(deployments, 'deployment')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

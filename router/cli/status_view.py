@@ -1,0 +1,125 @@
+"""The picture that `teal status` draws."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from router.cli.recent import History, Recent
+from router.control.status import DeploymentView, EndpointView, RouterStatus
+
+_STATE_STYLES = {"Succeeded": "green", "Failed": "bold red"}
+_UNKNOWN = "-"
+_COLUMNS = ("weight", "seen", "mirror", "req/s", "p50 ms", "p99 ms", "in flight", "queued")
+
+
+def picture(history: History, *, now: float) -> RenderableType:
+    """The latest snapshot with the rates of the last half minute.
+
+    Args:
+        now: Unix time.
+    """
+    status = history.latest
+    recent = history.recent()
+    parts: list[RenderableType] = [_head(status, now), *_problems(status)]
+    for endpoint in status.endpoints:
+        parts += [Text(), _title(endpoint), _table(endpoint, recent), _counts(endpoint), *_failures(endpoint)]
+    if not status.endpoints:
+        parts += [Text(), Text("no endpoints")]
+    return Group(*parts)
+
+
+def _head(status: RouterStatus, now: float) -> Text:
+    proxies = ", ".join(
+        f"{proxy.name} (pid {proxy.pid}, generation {proxy.generation}, {proxy.connections} connections)"
+        for proxy in status.proxies
+    )
+    return Text.assemble(
+        (f"teal {status.version}", "bold"),
+        f"  pid {status.pid}, up {_age(now - status.started)}, generation {status.generation}, {status.config_path}\n",
+        (proxies or "no proxy runs", "dim" if proxies else "red"),
+    )
+
+
+def _problems(status: RouterStatus) -> Iterator[Text]:
+    if status.config_problems:
+        yield Text("\nThe config file on disk is refused; the last good one runs:", "bold red")
+        yield Text("\n".join(status.config_problems), "red")
+
+
+def _title(endpoint: EndpointView) -> Text:
+    return Text.assemble((endpoint.name, "bold"), f"  {endpoint.scoring_uri}  ", (endpoint.auth_mode, "dim"))
+
+
+def _table(endpoint: EndpointView, recent: Mapping[tuple[str, str], Recent]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("deployment")
+    table.add_column("state")
+    for name in _COLUMNS:
+        table.add_column(name, justify="right")
+    for name in ("answers", "mirrored", "instances"):
+        table.add_column(name)
+    for view in endpoint.deployments:
+        table.add_row(*_row(view, recent[endpoint.name, view.name]))
+    return table
+
+
+def _row(view: DeploymentView, recent: Recent) -> list[Text]:
+    return [
+        Text(view.name),
+        Text(view.provisioning_state, _STATE_STYLES.get(view.provisioning_state, "yellow")),
+        Text(f"{view.weight:g} %"),
+        Text(_shown(recent.seen_percent, " %")),
+        Text(f"{view.mirror_percent:g} %" if view.mirror_percent else _UNKNOWN),
+        Text(_shown(recent.rate)),
+        Text(_shown(recent.latency.p50_ms)),
+        Text(_shown(recent.latency.p99_ms)),
+        Text(str(view.in_flight)),
+        Text(str(view.queued)),
+        Text(_listed(Counter(view.live) + Counter(view.pinned))),
+        Text(_mirrored(view, recent)),
+        Text(_listed(_states(view))),
+    ]
+
+
+def _mirrored(view: DeploymentView, recent: Recent) -> str:
+    if not view.mirrored:
+        return _UNKNOWN
+    return f"{_listed(view.mirrored)}, p99 {_shown(recent.mirror_latency.p99_ms)} ms"
+
+
+def _states(view: DeploymentView) -> Counter[str]:
+    return Counter("ejected" if instance.name in view.ejected else instance.state for instance in view.instances)
+
+
+def _counts(endpoint: EndpointView) -> Text:
+    return Text(f"copies: {_listed(endpoint.mirror)}; refused: {_listed(endpoint.refused)}", "dim")
+
+
+def _failures(endpoint: EndpointView) -> Iterator[Text]:
+    for view in endpoint.deployments:
+        if view.failures:
+            yield Text(f"{view.name}: failed attempts: {_listed(view.failures)}", "yellow")
+        for instance in view.instances:
+            if instance.reason:
+                yield Text(f"{view.name}/{instance.name}: {instance.state}: {instance.reason}", "yellow")
+        if view.reason:
+            yield Text(f"{view.name}: {view.reason}" + (f" (log: {view.log_dir})" if view.log_dir else ""), "red")
+            yield from (Text(f"  {line}", "dim") for line in view.log_tail)
+
+
+def _listed(counts: Mapping[int, int] | Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items()) or _UNKNOWN
+
+
+def _shown(value: float | None, unit: str = "") -> str:
+    return _UNKNOWN if value is None else f"{value:.1f}{unit}"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"

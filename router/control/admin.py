@@ -1,0 +1,226 @@
+"""The admin site: metrics, health, status, and on its Unix socket also what changes the daemon."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from router.control.admin_socket import SocketTaken, listen_at
+from router.control.metrics import MetricsSource, render
+from router.control.status import RouterStatus
+from router.control.status_page import CONTENT_SECURITY_POLICY, PAGE
+from router.core.auth import bearer, check_key, digest
+from router.core.errors import RouterError
+from router.core.rules import HostPort, is_loopback
+
+_SHUTDOWN_S = 1.0
+# These tell nothing that is worth a token: an empty page, and that the process works.
+_OPEN_PATHS = frozenset({"/", "/healthz"})
+
+
+class AdminError(Exception):
+    """The admin site cannot start; the message is one sentence for the operator."""
+
+
+class AdminAddressInUse(AdminError):
+    """Another process has the address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminAddresses:
+    """Where the site is.
+
+    Attributes:
+        socket: Path of the Unix socket; its file mode is all the protection it needs.
+        http: TCP address, or None for none.
+        token_file: Holds the bearer token that the TCP address asks for.
+    """
+
+    socket: Path
+    http: HostPort | None = None
+    token_file: Path | None = None
+
+
+class AdminSite:
+    """Serves what the callables say; they are called on the event loop and must not block.
+
+    Args:
+        readiness: Reasons why the router is not ready; empty when it is.
+        reload: Asks for a reload of the config file and returns at once.
+    """
+
+    def __init__(
+        self,
+        addresses: AdminAddresses,
+        *,
+        status: Callable[[], RouterStatus],
+        metrics: Callable[[], MetricsSource],
+        readiness: Callable[[], list[str]],
+        reload: Callable[[], None],
+    ) -> None:
+        self._addresses = addresses
+        self._status = status
+        self._metrics = metrics
+        self._readiness = readiness
+        self._reload = reload
+        self._runners: list[web.AppRunner] = []
+        self._local: asyncio.Server | None = None
+        self.port: int | None = None  # that was bound, when the address asked for any
+
+    async def start(self) -> None:
+        """Listen on all addresses, or on none.
+
+        Raises:
+            AdminAddressInUse: another process listens there.
+            AdminError: an address cannot be listened on, or the token cannot be read.
+        """
+        try:
+            if self._addresses.http is not None:
+                await self._start_http(self._addresses.http)
+            await self._start_local(self._addresses.socket)
+        except AdminError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop listening, give answers that are being sent a moment, and remove the socket's file."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+            self._addresses.socket.unlink(missing_ok=True)
+        runners, self._runners = self._runners, []
+        await asyncio.gather(*(runner.cleanup() for runner in runners))
+
+    async def _start_http(self, address: HostPort) -> None:
+        guard = _Guard(address.host, _read_token(self._addresses.token_file))
+        runner = await self._run(web.Application(middlewares=[guard.middleware]))
+        site = web.TCPSite(runner, address.host, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            shown = f"admin.http: {address.host}:{address.port}"
+            if error.errno == errno.EADDRINUSE:
+                raise AdminAddressInUse(
+                    f"{shown} is in use by another program; stop it, or choose another address"
+                ) from error
+            raise AdminError(f"{shown} cannot be listened on: {error.strerror or error}") from error
+        self.port = runner.addresses[0][1]
+
+    async def _start_local(self, path: Path) -> None:
+        try:
+            listener = listen_at(path)
+        except SocketTaken as error:
+            raise AdminAddressInUse(f"{error}; stop the teal that does, or choose another state directory") from error
+        except OSError as error:
+            raise AdminError(f"cannot make the admin socket {path}: {error.strerror or error}") from error
+        app = web.Application()
+        app.router.add_post("/reload", self._serve_reload)
+        runner = await self._run(app)
+        assert runner.server is not None
+        self._local = await asyncio.get_running_loop().create_unix_server(runner.server, sock=listener)
+
+    async def _run(self, app: web.Application) -> web.AppRunner:
+        app.router.add_get("/", _serve_page)
+        app.router.add_get("/healthz", _serve_health)
+        app.router.add_get("/readyz", self._serve_readiness)
+        app.router.add_get("/metrics", self._serve_metrics)
+        app.router.add_get("/status", self._serve_status)
+        app.on_response_prepare.append(_add_headers)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        self._runners.append(runner)
+        return runner
+
+    async def _serve_readiness(self, _request: web.Request) -> web.Response:
+        reasons = self._readiness()
+        return web.Response(text="\n".join(reasons or ["ready"]) + "\n", status=503 if reasons else 200)
+
+    async def _serve_metrics(self, request: web.Request) -> web.Response:
+        source = self._metrics()
+        # In a thread: 2,000 deployments take most of a second to print.
+        body, content_type = await asyncio.to_thread(render, source, request.headers.get("accept", ""))
+        return web.Response(body=body, headers={"content-type": content_type})
+
+    async def _serve_status(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._status()), content_type="application/json")
+
+    async def _serve_reload(self, _request: web.Request) -> web.Response:
+        self._reload()
+        return web.Response(text="reload requested\n", status=202)
+
+
+class _Guard:
+    """Keeps strangers, and web pages that run in the operator's own browser, from the TCP address."""
+
+    def __init__(self, host: str, token: bytes | None) -> None:
+        self._host = host.lower()
+        self._digest = None if token is None else digest(token)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not self._is_from_own_page(request):
+            return web.Response(text="This address does not answer other web sites.\n", status=403)
+        if self._digest is not None and request.path not in _OPEN_PATHS:
+            try:
+                self._check_token(request, self._digest)
+            except RouterError as error:
+                return web.Response(text=f"{error.message}\n", status=error.status, headers=error.headers)
+        return await handler(request)
+
+    def _check_token(self, request: web.Request, expected: bytes) -> None:
+        authorization = request.headers.get("authorization")
+        check_key(bearer(authorization.encode("utf-8", "surrogateescape") if authorization else None), [expected])
+
+    def _is_from_own_page(self, request: web.Request) -> bool:
+        """Whether no foreign page can be behind the request.
+
+        A page of another site announces itself as Origin. One that made its own name resolve to this address
+        (DNS rebinding) has that name in Host; where a token is asked for it does not get further than that.
+        """
+        host = request.headers.get("host", "")
+        origin = request.headers.get("origin")
+        if origin is not None and origin.lower() not in {f"http://{host}".lower(), f"https://{host}".lower()}:
+            return False
+        name = _host_name(host)
+        return self._digest is not None or name == self._host or is_loopback(name)
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets; empty when it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+async def _serve_page(_request: web.Request) -> web.Response:
+    return web.Response(
+        text=PAGE, content_type="text/html", headers={"content-security-policy": CONTENT_SECURITY_POLICY}
+    )
+
+
+async def _serve_health(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["cache-control"] = "no-store"
+    response.headers["x-content-type-options"] = "nosniff"
+
+
+def _read_token(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        token = path.read_bytes().strip()
+    except OSError as error:
+        raise AdminError(f"admin.token_file: {path}: {error.strerror or error}") from error
+    if not token:
+        raise AdminError(f"admin.token_file: {path} is empty; write the token into it")
+    return token

@@ -1,0 +1,84 @@
+"""The Unix socket below the state directory over which the command line talks to the daemon."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LONGEST_ADDRESS_BYTES = 107  # sun_path holds 108, the last of them 0
+_MODE = 0o660
+_BACKLOG = 16
+
+
+class SocketTaken(Exception):
+    """A process answers on the socket already."""
+
+
+def socket_path(state_dir: Path) -> Path:
+    """Where the socket of a daemon with this state directory is."""
+    return state_dir / "run" / "admin.sock"
+
+
+def listen_at(path: Path) -> socket.socket:
+    """A listening socket for user and group; takes the place of what a dead daemon left there.
+
+    Raises:
+        SocketTaken: a process listens there.
+        OSError: the folder cannot be made or written.
+    """
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if path.exists():
+        _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with _address_of(path) as address:
+            listener.bind(address)
+        path.chmod(_MODE)  # before it listens, so that nobody connects under another mode
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def connect_to(path: Path, timeout_s: float) -> socket.socket:
+    """A connection to the daemon that listens at `path`.
+
+    Raises:
+        OSError: nobody listens there, or we may not connect.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout_s)
+    try:
+        with _address_of(path) as address:
+            connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        connect_to(path, timeout_s=1.0).close()
+    except ConnectionRefusedError:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    else:
+        raise SocketTaken(f"a process listens on {path}")
+
+
+@contextmanager
+def _address_of(path: Path) -> Iterator[str]:
+    """The path, or a short way to it where it is too long for the address of a socket."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

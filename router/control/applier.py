@@ -1,0 +1,195 @@
+"""Brings a config into force: runs what it names, and gives the proxies a new table whenever what is ready changes."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from router.control.config.check import asset_problems
+from router.control.config.deployment import DeploymentConfig
+from router.control.config.schema import EndpointConfig, RouterConfig
+from router.control.environments import Environments
+from router.control.proxies import Proxies
+from router.control.state import Credentials, State
+from router.control.states import DeploymentKey, DeploymentStatus
+from router.control.supervisor.checks import UpstreamChecks
+from router.control.supervisor.supervisor import Supervisor
+from router.control.switchover import Switchover, live
+from router.control.tables import build_table, proxy_limits, upstream_spec, worker_spec
+from router.core.table import InstanceSpec, TableSpec
+
+log = structlog.get_logger()
+
+#: Beyond what requests in flight may take: proxies that are silent for longer do not hold up a drain.
+_DRAIN_MARGIN_S = 5.0
+
+
+class Applier:
+    """Keeps supervisor, upstream checks and proxies in step with the config in force.
+
+    Args:
+        state_dir: Folder of sockets, logs, environments and what workers are given.
+    """
+
+    def __init__(self, state: State, state_dir: Path, proxies: Proxies) -> None:
+        self._state = state
+        self._proxies = proxies
+        self._switchover = Switchover()
+        self._config = RouterConfig()
+        self._credentials: Mapping[str, Credentials] = {}
+        self._asset_failures: Mapping[DeploymentKey, str] = {}
+        self._running: Mapping[str, EndpointConfig] = {}
+        self._held: Mapping[str, str] = {}
+        self._news = asyncio.Event()
+        self.table = TableSpec(generation=0)
+        self._supervisor = Supervisor(
+            run_dir=state_dir / "run",
+            log_dir=state_dir / "logs",
+            work_dir=state_dir / "work",
+            environments=Environments(state_dir / "environments", state_dir / "runtime"),
+            drained=self._drained,
+            on_change=self._changed,
+        )
+        self._checks = UpstreamChecks(on_change=self._changed)
+
+    @property
+    def config(self) -> RouterConfig:
+        """The config in force."""
+        return self._config
+
+    @property
+    def held(self) -> Mapping[str, str]:
+        """Endpoints whose traffic has not followed the config yet, each with the reason."""
+        return self._held
+
+    def statuses(self) -> tuple[DeploymentStatus, ...]:
+        return (*self._supervisor.statuses(), *self._checks.statuses())
+
+    async def apply(self, config: RouterConfig) -> int:
+        """Bring `config` into force; return the first generation that reflects it.
+
+        Raises:
+            StateError: the keys of a new endpoint cannot be stored; nothing has changed.
+        """
+        credentials, failures = await asyncio.to_thread(self._look_up, config)
+        self._config = config
+        self._credentials = credentials
+        self._asset_failures = failures
+        self._switchover.follow(config.endpoints)
+        self._run(self._switchover.in_force(self._is_ready))
+        self._push()
+        return self.table.generation
+
+    async def wait_until_settled(self, deadline_s: float) -> None:
+        """Return when every deployment with live weight has a ready instance or has failed, or at the deadline."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not all(self._is_settled(key) for key in self._live_keys()):
+                    await self._news.wait()
+        except TimeoutError:
+            log.warning("start.not_all_ready", waited_s=deadline_s, reasons=self.unready())
+
+    def unready(self) -> list[str]:
+        """Why the router does not serve as the config asks, one line each; empty if it does."""
+        reasons = [
+            f"{endpoint}/{deployment} has live traffic and no ready instance"
+            for endpoint, deployment in self._live_keys()
+            if not self._is_ready(DeploymentKey((endpoint, deployment)))
+        ]
+        return reasons + [f"{endpoint}: {reason}" for endpoint, reason in self._held.items()]
+
+    async def stop(self, deadline_s: float) -> None:
+        """Stop every worker; the proxies have drained by now."""
+        await self._checks.stop()
+        await self._supervisor.stop(deadline_s)
+
+    def _look_up(self, config: RouterConfig) -> tuple[dict[str, Credentials], dict[DeploymentKey, str]]:
+        """What needs the disk: keys, and deployments that cannot start, with the reason."""
+        credentials = {name: self._state.credentials(name) for name in config.endpoints}
+        failures = {}
+        for key, deployment in _deployments(config.endpoints).items():
+            if problems := asset_problems(*key, deployment):
+                failures[key] = "; ".join(problems)
+        return credentials, failures
+
+    def _run(self, endpoints: Mapping[str, EndpointConfig]) -> None:
+        """Have everything running that `endpoints` name, and nothing else."""
+        self._running = endpoints
+        deployments = _deployments(endpoints)
+        drain_timeout_s = self._config.limits.drain_timeout_s
+        failures = {key: reason for key, reason in self._asset_failures.items() if key in deployments}
+        managed = {
+            key: worker_spec(key, deployment, drain_timeout_s)
+            for key, deployment in deployments.items()
+            if deployment.is_managed and key not in failures
+        }
+        self._supervisor.apply(managed, failures)
+        self._checks.apply({key: upstream_spec(d) for key, d in deployments.items() if not d.is_managed})
+
+    def _changed(self) -> None:
+        """Instances have become ready, or ceased to be; the table follows."""
+        in_force = self._switchover.in_force(self._is_ready)
+        if in_force != self._running:
+            self._run(in_force)
+        self._push()
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _push(self) -> None:
+        held = self._switchover.held(self._is_ready)
+        if held != self._held:
+            self._held = held
+            for endpoint, reason in held.items():
+                log.warning("traffic.held", endpoint=endpoint, reason=reason)
+        table = build_table(
+            self._config,
+            self._running,
+            generation=self.table.generation,
+            credentials=self._credentials,
+            instances=self._instances,
+        )
+        limits = proxy_limits(self._config)
+        if table == self.table and limits == self._proxies.limits:
+            return
+        self.table = TableSpec(generation=table.generation + 1, endpoints=table.endpoints)
+        self._proxies.push(self.table, limits)
+        self._proxies.forget({e.name: {d.name for d in e.deployments} for e in table.endpoints})
+        log.info("table.pushed", generation=self.table.generation)
+
+    async def _drained(self, address: str) -> None:
+        self._push()  # the table without the address must be on its way before its users are counted
+        slowest_s = max((d.request_timeout_s for e in self.table.endpoints for d in e.deployments), default=0.0)
+        limit_s = self._config.limits.drain_timeout_s + slowest_s + _DRAIN_MARGIN_S
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._proxies.drained(address)
+        except TimeoutError:
+            log.warning("instance.drain_cut", address=address, after_s=limit_s)
+
+    def _instances(self, key: DeploymentKey) -> tuple[InstanceSpec, ...]:
+        return self._supervisor.instances(key) or self._checks.instances(key)
+
+    def _is_ready(self, key: DeploymentKey) -> bool:
+        return any(instance.is_ready for instance in self._instances(key))
+
+    def _live_keys(self) -> list[DeploymentKey]:
+        return [
+            DeploymentKey((name, deployment))
+            for name, endpoint in self._running.items()
+            for deployment in live(endpoint)
+        ]
+
+    def _is_settled(self, key: DeploymentKey) -> bool:
+        if self._is_ready(key):
+            return True
+        state = next((s.provisioning_state for s in self.statuses() if s.key == key), "Creating")
+        return state == "Failed"
+
+
+def _deployments(endpoints: Mapping[str, EndpointConfig]) -> dict[DeploymentKey, DeploymentConfig]:
+    return {
+        DeploymentKey((name, deployment_name)): deployment
+        for name, endpoint in endpoints.items()
+        for deployment_name, deployment in endpoint.deployments.items()
+    }

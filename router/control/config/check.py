@@ -1,0 +1,143 @@
+"""What a valid config names and the disk does not have.
+
+Such a problem does not refuse the config: the daemon marks that deployment as failed and serves the others.
+"""
+
+import ast
+import os
+import stat
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from router.control.config.deployment import CodeConfig, DeploymentConfig, EnvironmentConfig, ModelConfig
+from router.control.config.load import Loaded, Problem
+from router.control.recipe import RecipeError, read_conda_recipe, read_requirements_recipe
+from router.core.rules import Breach
+
+_MANDATORY = ("init", "run")
+
+
+def asset_problems(endpoint: str, name: str, deployment: DeploymentConfig) -> list[str]:
+    """What keeps a deployment from starting, one sentence each; nothing for `upstreams`."""
+    return [
+        f"{'.'.join((endpoint, 'deployments', name, *map(str, breach.path)))}: {breach.message}"
+        for breach in _asset_breaches(deployment)
+    ]
+
+
+def located_asset_problems(loaded: Loaded) -> list[Problem]:
+    """The same for every deployment of a config file, and for the admin token, with lines."""
+    token_file = loaded.config.admin.token_file
+    problems = [
+        loaded.problem(("admin", *breach.path), breach.message)
+        for breach in (_file_breaches(("token_file",), token_file) if token_file else ())
+    ]
+    return problems + [
+        loaded.problem(("endpoints", endpoint_name, "deployments", name, *breach.path), breach.message)
+        for endpoint_name, endpoint in loaded.config.endpoints.items()
+        for name, deployment in endpoint.deployments.items()
+        for breach in _asset_breaches(deployment)
+    ]
+
+
+def _asset_breaches(deployment: DeploymentConfig) -> Iterator[Breach]:
+    if not deployment.is_managed:
+        return
+    if isinstance(deployment.model, ModelConfig) and deployment.model.path is not None:
+        yield from _exists(("model", "path"), deployment.model.path)
+    if isinstance(deployment.environment, EnvironmentConfig):
+        yield from _environment_breaches(deployment.environment)
+    if deployment.code_configuration is not None:
+        is_own = _runs_on_own_interpreter(deployment.environment)
+        yield from _code_breaches(deployment.code_configuration, check_syntax=is_own)
+    if deployment.warmup_request is not None:
+        yield from _file_breaches(("warmup_request", "path"), deployment.warmup_request.path)
+
+
+def _exists(path: tuple[str, ...], file: Path) -> Iterator[Breach]:
+    try:
+        file.stat()
+    except OSError as error:
+        yield Breach(path, f"{file}: {error.strerror}")
+
+
+def _file_breaches(path: tuple[str, ...], file: Path) -> Iterator[Breach]:
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        yield Breach(path, f"{file}: {error.strerror}")
+        return
+    if not stat.S_ISREG(mode):
+        yield Breach(path, f"{file} is not a file")
+
+
+def _environment_breaches(environment: EnvironmentConfig) -> Iterator[Breach]:
+    try:
+        if environment.conda_file is not None:
+            read_conda_recipe(environment.conda_file, ())
+        if environment.requirements is not None:
+            read_requirements_recipe(environment.requirements, ())
+    except RecipeError as error:
+        yield Breach(("environment", "conda_file" if environment.conda_file else "requirements"), str(error))
+    python = environment.python
+    if python is not None and not (python.is_file() and os.access(python, os.X_OK)):
+        yield Breach(("environment", "python"), f"{python} is not an executable file")
+
+
+def _runs_on_own_interpreter(environment: EnvironmentConfig | str) -> bool:
+    """Whether the script is read by the Python that runs teal; another one may know more syntax, or less."""
+    if isinstance(environment, str) or environment.python is not None:
+        return False
+    if environment.conda_file is None:
+        return True
+    try:
+        return read_conda_recipe(environment.conda_file, ()).interpreter == sys.executable
+    except RecipeError:
+        return False
+
+
+def _code_breaches(code: CodeConfig, *, check_syntax: bool) -> Iterator[Breach]:
+    if not code.code.is_dir():
+        yield Breach(("code_configuration", "code"), f"{code.code} is not a folder")
+        return
+    where = ("code_configuration", "scoring_script")
+    script = code.code / code.scoring_script
+    try:
+        tree = _parsed(script)
+    except OSError as error:
+        yield Breach(where, f"{script}: {error.strerror}")
+    except SyntaxError as error:
+        if check_syntax:
+            yield Breach(where, f"{script}:{error.lineno}: {error.msg}")
+    except ValueError as error:
+        yield Breach(where, f"{script}: {error}")
+    else:
+        names = set(_top_level_names(tree.body))
+        for name in _MANDATORY:
+            if not names & {name, "*"}:
+                yield Breach(where, f"{script} has no {name}(); a scoring script has init() and run(data)")
+
+
+def _parsed(script: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        # A doubtful escape in a model's script is no business of a person who checks a config.
+        warnings.simplefilter("ignore")
+        return ast.parse(script.read_bytes(), filename=str(script))
+
+
+def _top_level_names(body: Iterable[ast.AST]) -> Iterator[str]:
+    """Names that importing the script may define, `*` among them where an import brings any number of names."""
+    for statement in body:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                yield from (alias.asname or alias.name for alias in names)
+            case ast.Assign(targets=targets):
+                yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.If() | ast.Try() | ast.ExceptHandler() | ast.With() | ast.For() | ast.While():
+                yield from _top_level_names(ast.iter_child_nodes(statement))

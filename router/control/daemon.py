@@ -1,0 +1,357 @@
+"""The control process, from its options to its last word: the one place where everything is put together."""
+
+import asyncio
+import enum
+import hashlib
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from router import __version__, logs
+from router.control.admin import AdminAddresses, AdminError, AdminSite
+from router.control.applier import Applier
+from router.control.config.load import ConfigError, Loaded, load_config, load_content
+from router.control.config.schema import RouterConfig
+from router.control.config.watch import FileEvent, current, watch
+from router.control.listeners import ListenError, bind, from_systemd, spread
+from router.control.metrics import MetricsSource
+from router.control.options import ServeOptions
+from router.control.proxies import Proxies
+from router.control.reloads import Reloads
+from router.control.state import State, StateError
+from router.control.status import ProxyStatus, RouterFacts, RouterStatus, build_status
+from router.control.systemd import ServiceManager
+from router.control.trial import curl_line
+
+log = structlog.get_logger()
+
+#: How long a start waits for deployments before clients are let in; those that are still not ready answer 424.
+_START_PATIENCE_S = 10.0
+_LAG_EVERY_S = 0.5
+_STOP_MARGIN_S = 5.0
+#: What a reload cannot change.
+_RESTART_FIELDS = ("listen", "admin", "state_dir", "proxy", "log")
+
+
+class StartError(Exception):
+    """The daemon cannot start; the message is for the operator."""
+
+
+class Phase(enum.Enum):
+    """What the daemon is doing."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+def serve(options: ServeOptions) -> int:
+    """Run the daemon until it is told to stop; return its exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(options))
+        except StartError as error:
+            print(f"teal: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+async def _serve(options: ServeOptions) -> None:
+    passed = from_systemd(os.environ, os.getpid())
+    loaded, refused = await asyncio.to_thread(_read, options.config)
+    state_dir = _state_dir(options, loaded.config if loaded else None)
+    try:
+        state = State.open(state_dir)
+    except StateError as error:
+        raise StartError(str(error)) from error
+    try:
+        if loaded is None:
+            loaded = _last_good(state, options.config, refused)
+        daemon = Daemon(options, loaded, state, state_dir, passed)
+        if refused is not None:
+            daemon.reloads.refused(refused.problems)
+        await daemon.run()
+    except (ListenError, AdminError, StateError) as error:
+        raise StartError(str(error)) from error
+    finally:
+        state.close()
+
+
+def _read(path: Path) -> tuple[Loaded | None, ConfigError | None]:
+    try:
+        return load_config(path), None
+    except ConfigError as error:
+        return None, error
+
+
+def _state_dir(options: ServeOptions, config: RouterConfig | None) -> Path:
+    if options.state_dir is not None:
+        return options.state_dir.absolute()
+    if directory := os.environ.get("STATE_DIRECTORY"):
+        return Path(directory.partition(":")[0])
+    return config.state_dir if config is not None else options.config.absolute().parent / ".teal"
+
+
+def _last_good(state: State, path: Path, refused: ConfigError | None) -> Loaded:
+    """What was applied last, for a daemon whose file is broken when it starts."""
+    text = state.last_config()
+    if text is not None:
+        try:
+            return load_content(text.encode(), path)
+        except ConfigError:
+            pass  # written by another version; the file's own problems are what the operator can act on
+    raise StartError(f"{refused}\nno config was ever applied that could be served instead")
+
+
+class Daemon:
+    """Everything that runs, and the loop that holds it together."""
+
+    def __init__(
+        self, options: ServeOptions, loaded: Loaded, state: State, state_dir: Path, passed: list[socket.socket]
+    ) -> None:
+        config = loaded.config
+        writer = logs.configure(config.log.format, config.log.level, "control")
+        self.reloads = Reloads(options.config)
+        self._writer = writer
+        self._options = options
+        self._start_with = loaded
+        self._state = state
+        self._state_dir = state_dir
+        self._phase = Phase.STARTING
+        self._started = time.time()
+        self._lag_s = 0.0
+        self._manager = ServiceManager(os.environ)
+        self._reload_asked = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._hurry = asyncio.Event()
+        slots = _slots(config)
+        sockets = spread(passed, slots) if passed else bind(config.listen_addresses, slots)
+        self._base_url = _base_url(sockets[0][0])
+        self._owned_sockets = [listener for of_slot in sockets for listener in of_slot]
+        self._proxies = Proxies(sockets, _proxy_arguments(config), self._proxies_changed)
+        self._applier = Applier(state, state_dir, self._proxies)
+        self._site = AdminSite(
+            AdminAddresses(
+                socket=state_dir / "run" / "admin.sock",
+                http=config.admin.address,
+                token_file=config.admin.token_file,
+            ),
+            status=self.status,
+            metrics=self._metrics,
+            readiness=self._unready,
+            reload=self._reload_asked.set,
+        )
+
+    async def run(self) -> None:
+        """Start, serve until told to stop, drain."""
+        self._handle_signals()
+        await self._site.start()
+        ticking = asyncio.create_task(self._tick(), name="tick")
+        try:
+            await self._serve_until_stopped(ticking)
+        finally:
+            await self._drain()
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+            await self._site.stop()
+
+    async def _serve_until_stopped(self, ticking: asyncio.Task[None]) -> None:
+        stopping = asyncio.create_task(self._stop_asked.wait(), name="stop-asked")
+        serving = asyncio.create_task(self._start_and_follow(), name="serve")
+        done, _ = await asyncio.wait((stopping, serving, ticking), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        serving.cancel()
+        await asyncio.gather(stopping, serving, return_exceptions=True)
+        for ended in done - {stopping}:
+            ended.result()  # a task that ends by itself has failed
+
+    async def _start_and_follow(self) -> None:
+        await self._start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_file(), name="follow-file")
+            group.create_task(self._follow_requests(), name="follow-requests")
+
+    def status(self) -> RouterStatus:
+        """One snapshot of the whole router."""
+        return build_status(
+            RouterFacts(
+                version=__version__,
+                pid=os.getpid(),
+                started=self._started,
+                config_path=str(self._options.config.absolute()),
+                generation=self._applier.table.generation,
+                config_problems=self.reloads.problems,
+                last_reload=self.reloads.last,
+                base_url=self._base_url,
+            ),
+            table=self._applier.table,
+            totals=self._proxies.totals(),
+            deployments=self._applier.statuses(),
+            proxies=[
+                ProxyStatus(
+                    name=f"proxy-{proxy.slot}",
+                    pid=proxy.pid or 0,
+                    generation=proxy.generation,
+                    connections=proxy.stats.connections,
+                    loop_lag_s=proxy.stats.loop_lag_s,
+                )
+                for proxy in self._proxies.statuses()
+            ],
+            ejected=self._proxies.ejected(),
+            held=self._applier.held,
+        )
+
+    # Start and stop
+
+    async def _start(self) -> None:
+        config = self._start_with.config
+        log.info(
+            "daemon.started",
+            version=__version__,
+            pid=os.getpid(),
+            config=str(self._options.config.absolute()),
+            state_dir=str(self._state_dir),
+            listening=self._base_url,
+            admin=str(config.admin.http),
+            proxies=len(self._proxies.statuses()),
+        )
+        await self._bring_into_force(self._start_with)
+        await self._applier.wait_until_settled(_START_PATIENCE_S)
+        self._proxies.start()
+        await self._proxies.applied(self._applier.table.generation)
+        self._phase = Phase.SERVING
+        self._manager.ready(self._summary())
+        log.info("daemon.serving", generation=self._applier.table.generation, unready=self._applier.unready())
+        if self._options.try_file is not None:
+            self._print_trial(config, self._options.try_file)
+
+    async def _drain(self) -> None:
+        self._phase = Phase.DRAINING
+        self._manager.stopping()
+        limit_s = self._applier.config.limits.drain_timeout_s
+        log.info("daemon.draining", limit_s=limit_s)
+        for listener in self._owned_sockets:
+            listener.close()
+        await self._proxies.stop(limit_s + _STOP_MARGIN_S, self._hurry)
+        await self._applier.stop(0.5 if self._hurry.is_set() else _STOP_MARGIN_S)
+        log.info("daemon.stopped")
+        self._writer.close(1.0)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ask_to_stop)
+
+    def _ask_to_stop(self) -> None:
+        if self._stop_asked.is_set():
+            self._hurry.set()
+        self._stop_asked.set()
+
+    # Reloads
+
+    async def _follow_file(self) -> None:
+        async with aclosing(watch(self._options.config, seen=self._start_with.content)) as events:
+            async for event in events:
+                await self._reload(event)
+
+    async def _follow_requests(self) -> None:
+        """SIGHUP and `POST /reload`: look at the file now."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            self._manager.reloading()
+            await self._reload(await asyncio.to_thread(current, self._options.config))
+            self._manager.ready(self._summary())
+
+    async def _reload(self, event: FileEvent) -> None:
+        loaded = await self.reloads.judge(event)
+        if loaded is not None:
+            await self._bring_into_force(loaded)
+        self._manager.status(self._summary())
+
+    async def _bring_into_force(self, loaded: Loaded) -> None:
+        self._warn_of_restart(loaded.config)
+        generation = await self._applier.apply(loaded.config)
+        self.reloads.applied(loaded)
+        text = loaded.content.decode("utf-8-sig")
+        await asyncio.to_thread(self._state.record_config, text, hashlib.sha256(loaded.content).hexdigest())
+        log.info("config.applied", path=str(loaded.path), generation=generation)
+
+    def _warn_of_restart(self, config: RouterConfig) -> None:
+        before = self._start_with.config
+        changed = [field for field in _RESTART_FIELDS if getattr(before, field) != getattr(config, field)]
+        if changed:
+            log.warning("config.needs_restart", fields=changed)
+
+    def _proxies_changed(self) -> None:
+        """Shown by readiness and metrics, which ask when they are asked."""
+
+    # What others see
+
+    def _unready(self) -> list[str]:
+        reasons = []
+        if self._phase is not Phase.SERVING:
+            reasons.append(f"the daemon is {self._phase.value}")
+        elif not self._proxies.have_applied:
+            reasons.append(f"not every proxy runs generation {self._proxies.generation} yet")
+        return reasons + self._applier.unready()
+
+    def _summary(self) -> str:
+        endpoints = len(self._applier.config.endpoints)
+        note = "; the config file on disk is refused" if self.reloads.problems else ""
+        return f"generation {self._applier.table.generation}, {endpoints} endpoints at {self._base_url}{note}"
+
+    def _metrics(self) -> MetricsSource:
+        lags = {f"proxy-{proxy.slot}": proxy.stats.loop_lag_s for proxy in self._proxies.statuses()}
+        return MetricsSource(
+            version=__version__,
+            generation=self._applier.table.generation,
+            totals=self._proxies.totals(),
+            deployments=self._applier.statuses(),
+            ejected=self._proxies.ejected(),
+            loop_lag_s={"control": self._lag_s} | lags,
+            reloads=dict(self.reloads.counts),
+            last_success=self.reloads.last_success,
+        )
+
+    def _print_trial(self, config: RouterConfig, try_file: Path) -> None:
+        line = curl_line(self._base_url, config, self._state, try_file, now=time.time())
+        print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
+
+    async def _tick(self) -> None:
+        """Measure the loop's lag, and show the watchdog that the loop turns."""
+        loop = asyncio.get_running_loop()
+        every_s = min(_LAG_EVERY_S, self._manager.watchdog_every_s or _LAG_EVERY_S)
+        while True:
+            due = loop.time() + every_s
+            await asyncio.sleep(every_s)
+            self._lag_s = max(0.0, loop.time() - due)
+            self._manager.alive()
+
+
+def _slots(config: RouterConfig) -> int:
+    processes = config.proxy.processes
+    return len(os.sched_getaffinity(0)) if processes == "auto" else processes
+
+
+def _base_url(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _proxy_arguments(config: RouterConfig) -> list[str]:
+    style = config.log.format
+    if style == "auto":
+        style = "console" if os.isatty(sys.stdout.fileno()) else "json"
+    return ["--log-format", style, "--log-level", config.log.level]

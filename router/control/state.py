@@ -1,0 +1,224 @@
+"""The daemon's memory: endpoint keys and applied configs in one SQLite file, below a folder that one daemon owns."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+KeyType = Literal["primary", "secondary"]
+
+KEPT_CONFIGS = 100
+
+_KEY_BYTES = 32
+_BUSY_MS = 5000
+# Each statement takes the schema one version further; the version is SQLite's own `user_version`.
+_MIGRATIONS = (
+    """
+    CREATE TABLE credentials (
+        endpoint TEXT PRIMARY KEY COLLATE NOCASE,
+        primary_key TEXT NOT NULL,
+        secondary_key TEXT NOT NULL,
+        token_secret BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE configs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        applied REAL NOT NULL,  -- Unix time
+        sha256 TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message is one sentence for the operator."""
+
+
+class StateLocked(StateError):
+    """Another daemon uses the state directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What opens one endpoint. Does not show in a `repr`."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+    token_secret: bytes = field(repr=False)
+
+
+class State:
+    """Opened with `open`, used by one daemon at a time; its methods may be called from any thread."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, lock_fd: int) -> None:
+        self._path = path
+        self._database = database
+        self._lock_fd = lock_fd
+        self._mutex = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Take the folder, which is made if it is missing, and bring its database up to date.
+
+        Raises:
+            StateLocked: another daemon has it.
+            StateError: it cannot be written, or its database is damaged or of a newer teal.
+        """
+        lock_fd = _lock(folder)
+        path = folder / "state.db"
+        try:
+            with _plain_errors(path):
+                return cls(path, _connect(path), lock_fd)
+        except StateError:
+            os.close(lock_fd)
+            raise
+
+    def close(self) -> None:
+        """Give the folder back."""
+        self._database.close()
+        os.close(self._lock_fd)
+
+    def credentials(self, endpoint: str) -> Credentials:
+        """The keys of an endpoint, made on first use. They stay when the endpoint leaves the config.
+
+        Raises:
+            StateError: they cannot be read or stored.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO credentials VALUES (?, ?, ?, ?)",
+                (endpoint, _new_key(), _new_key(), secrets.token_bytes(_KEY_BYTES)),
+            )
+            return _read_credentials(database, endpoint)
+
+    def regenerate(self, endpoint: str, which: KeyType) -> Credentials:
+        """Replace one key of an endpoint; the other stays valid.
+
+        Raises:
+            StateError: it cannot be stored.
+        """
+        self.credentials(endpoint)
+        column = {"primary": "primary_key", "secondary": "secondary_key"}[which]
+        with self._transaction() as database:
+            database.execute(f"UPDATE credentials SET {column} = ? WHERE endpoint = ?", (_new_key(), endpoint))
+            return _read_credentials(database, endpoint)
+
+    def record_config(self, text: str, sha256: str) -> None:
+        """Remember a config that was applied; the last `KEPT_CONFIGS` are kept, and one that repeats the last is not.
+
+        Raises:
+            StateError: it cannot be stored.
+        """
+        with self._transaction() as database:
+            last = database.execute("SELECT sha256 FROM configs ORDER BY id DESC LIMIT 1").fetchone()
+            if last is not None and last[0] == sha256:
+                return
+            database.execute(
+                "INSERT INTO configs (applied, sha256, text) VALUES (?, ?, ?)", (time.time(), sha256, text)
+            )
+            database.execute("DELETE FROM configs WHERE id <= (SELECT max(id) FROM configs) - ?", (KEPT_CONFIGS,))
+
+    def last_config(self) -> str | None:
+        """The text of the config that was applied last; None before the first.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        with self._transaction() as database:
+            row = database.execute("SELECT text FROM configs ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and on the disk when it is over."""
+        with self._mutex, _plain_errors(self._path):
+            self._database.execute("BEGIN IMMEDIATE")
+            with self._database:  # commits, or rolls back
+                yield self._database
+
+
+def _lock(folder: Path) -> int:
+    """Take the folder for this process, until the descriptor is closed or the process ends."""
+    path = folder / "lock"
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(f"cannot use the state directory {folder}: {error.strerror}: {error.filename}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(fd, 20).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise StateLocked(
+            f"another teal (pid {holder}) uses the state directory {folder}; stop it, or choose another directory"
+        ) from error
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # SQLite gives its -wal and -shm files the mode of the database; made private first, it keeps them private.
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.fchmod(fd, 0o600)
+    os.close(fd)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        _migrate(database, path)
+    except (sqlite3.Error, StateError):
+        database.close()
+        raise
+    return database
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(_MIGRATIONS):
+        raise StateError(
+            f"{path} was written by a newer teal (schema {version}, this one knows {len(_MIGRATIONS)}); "
+            "start that version, or choose another directory"
+        )
+    for number, statement in enumerate(_MIGRATIONS[version:], start=version + 1):
+        database.execute("BEGIN IMMEDIATE")
+        with database:
+            database.execute(statement)
+            database.execute(f"PRAGMA user_version = {number}")
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the file as a `StateError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"cannot use {path}: {error.strerror}") from error
+    except sqlite3.OperationalError as error:  # full disk, read-only file, lock not had in time
+        raise StateError(f"cannot use {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StateError(
+            f"{path} is damaged ({error}); restore it from a backup, or move it away and new keys will be made"
+        ) from error
+
+
+def _read_credentials(database: sqlite3.Connection, endpoint: str) -> Credentials:
+    row = database.execute(
+        "SELECT primary_key, secondary_key, token_secret FROM credentials WHERE endpoint = ?", (endpoint,)
+    ).fetchone()
+    return Credentials(primary=row[0], secondary=row[1], token_secret=row[2])
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(_KEY_BYTES)

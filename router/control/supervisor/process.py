@@ -1,0 +1,132 @@
+"""One worker process, as a source of messages: what it prints, what it notifies, how it ends."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from router.control.supervisor.sockets import SocketFolder
+
+_READ_BYTES = 256 * 1024
+_LAST_READS = 256  # at most this often after the exit: a grandchild may go on printing for ever
+_OURS = ("NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_", "TEAL_", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "MAINPID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run. `arguments` are extended by `--fd N`."""
+
+    arguments: tuple[str, ...]
+    cwd: Path
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who is told what comes from the process, from the event loop; `exited` comes last."""
+
+    printed: Callable[[bytes], None]
+    notified: Callable[[Mapping[str, str]], None]
+    exited: Callable[[int], None]
+
+
+class WorkerProcess:
+    """A child with a listening socket, a notify socket and a pipe for stdout and stderr.
+
+    Its `address` is never given to another process, so that a connection meant for it cannot wait at its successor.
+
+    Raises:
+        OSError: The process could not be started; nothing of it is left.
+    """
+
+    def __init__(self, command: Command, sockets: SocketFolder, listener: Listener) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as undo:
+            self._socket_path, popen = self._spawn(command, sockets, undo)
+            undo.callback(popen.kill)
+            self._popen = popen
+            self._pidfd = os.pidfd_open(popen.pid)
+            undo.pop_all()
+        self.pid = popen.pid
+        self.address = f"unix:{self._socket_path}"
+        self._loop.add_reader(self._pidfd, self._exit)
+        self._loop.add_reader(self._output, self._read_output)
+        self._loop.add_reader(self._notifications.fileno(), self.read_notifications)
+
+    def _spawn(
+        self, command: Command, sockets: SocketFolder, undo: contextlib.ExitStack
+    ) -> tuple[Path, subprocess.Popen[bytes]]:
+        listening, path = sockets.listener()
+        undo.callback(path.unlink)
+        self._notifications = sockets.notifications()
+        undo.callback(self._notifications.close)
+        self._output, output = os.pipe()
+        undo.callback(os.close, self._output)
+        os.set_blocking(self._output, False)
+        # Our copies of what the child got are closed at once: when it dies, its clients learn of it.
+        with listening, open(output, "wb", buffering=0) as pipe:  # noqa: PTH123 -- a descriptor, not a path
+            popen = subprocess.Popen(
+                [*command.arguments, "--fd", str(listening.fileno())],
+                cwd=command.cwd,
+                env={**command.variables, "NOTIFY_SOCKET": str(self._notifications.path)},
+                stdin=subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=pipe,
+                pass_fds=(listening.fileno(),),
+                start_new_session=True,  # Ctrl-C in the terminal is for us; we drain the workers
+            )
+        return path, popen
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone; nothing happens if it has ended."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def read_notifications(self) -> None:
+        """Deliver what the worker has said so far, without waiting."""
+        if self._pidfd < 0:
+            return
+        for message in self._notifications.read():
+            self._listener.notified(message)
+
+    def _read_output(self) -> bool:
+        """Deliver one block; False when there is none now."""
+        try:
+            block = os.read(self._output, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if block:
+            self._listener.printed(block)
+        else:
+            self._loop.remove_reader(self._output)
+        return bool(block)
+
+    def _exit(self) -> None:
+        """The process ended: deliver what it left behind, then how it ended."""
+        code = self._popen.wait()
+        self.read_notifications()
+        for _ in range(_LAST_READS):
+            if not self._read_output():
+                break
+        self._close()
+        self._listener.exited(code)
+
+    def _close(self) -> None:
+        for fd in (self._pidfd, self._output, self._notifications.fileno()):
+            self._loop.remove_reader(fd)
+        os.close(self._pidfd)
+        os.close(self._output)
+        self._pidfd = -1
+        self._notifications.close()
+        self._socket_path.unlink(missing_ok=True)
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Our own environment without what was meant for us: systemd's protocol and the interpreter's settings."""
+    return {name: value for name, value in environment.items() if not name.startswith(_OURS)}

@@ -1,0 +1,106 @@
+"""Unix sockets for workers: one that listens for requests, one that takes notifications, both with short paths."""
+
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+MAX_PATH_BYTES = 107  # sun_path has 108 with the final NUL; longer ones cannot even be connected to
+_LONGEST_NAME = len("/w4294967295.sock")
+_BACKLOG = 1024
+_DATAGRAM_BYTES = 4096
+_MAX_DATAGRAMS = 100  # taken in one go, so that one worker cannot keep the loop to itself
+
+
+class SocketFolder:
+    """A folder of ours alone, for sockets whose names are never used twice.
+
+    Args:
+        preferred: Where it shall be. When that path is too long for a socket address, a folder in the system's
+            temporary directory takes its place, named after the preferred one.
+    """
+
+    def __init__(self, preferred: Path) -> None:
+        self.path = preferred if _is_short_enough(preferred) else _short_twin(preferred)
+        self._count = 0
+        _make_private(self.path)
+        for stale in self.path.glob("[wn]*.sock"):  # of a control process that was killed
+            stale.unlink(missing_ok=True)
+
+    def listener(self) -> tuple[socket.socket, Path]:
+        """A listening socket on a path that no worker had before: the address tells one process from the next."""
+        self._count += 1
+        path = self.path / f"w{self._count}.sock"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(os.fspath(path))
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        return listener, path
+
+    def notifications(self) -> "NotifySocket":
+        """A socket for one worker's notifications."""
+        self._count += 1
+        return NotifySocket(self.path / f"n{self._count}.sock")
+
+
+class NotifySocket:
+    """Takes what a worker says by `sd_notify`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(os.fspath(path))
+            self._socket.setblocking(False)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> list[dict[str, str]]:
+        """The messages that are there, without waiting; each as its assignments."""
+        messages: list[dict[str, str]] = []
+        while len(messages) < _MAX_DATAGRAMS:
+            try:
+                datagram = self._socket.recv(_DATAGRAM_BYTES)
+            except BlockingIOError:
+                break
+            lines = (line.partition("=") for line in datagram.decode(errors="replace").splitlines())
+            messages.append({name: value for name, _, value in lines})
+        return messages
+
+    def close(self) -> None:
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _is_short_enough(folder: Path) -> bool:
+    return len(os.fsencode(folder)) + _LONGEST_NAME <= MAX_PATH_BYTES
+
+
+def _short_twin(folder: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    name = f"teal-{os.geteuid()}-{digest}"
+    twin = Path(tempfile.gettempdir()) / name
+    return twin if _is_short_enough(twin) else Path("/tmp", name)
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, or take it over if it is ours and closed to others: its name can be guessed.
+
+    Raises:
+        PermissionError: somebody else has put something in its place.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} is not a folder of this user")
+    folder.chmod(0o700)

@@ -1,0 +1,46 @@
+"""What a process uses, read from /proc."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One process at one moment. `is_stopped`: by SIGSTOP or the like, not by a debugger."""
+
+    is_stopped: bool
+    cpu_seconds: float
+    rss_bytes: int
+
+
+def read_usage(pid: int) -> Usage | None:
+    """The usage of a process; None when it is gone."""
+    try:
+        # The name, in brackets, may hold anything: fields count from the last bracket, as proc(5) has them less 3.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Usage(
+        is_stopped=fields[0] == b"T",
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
+        rss_bytes=int(fields[21]) * _PAGE_BYTES,
+    )
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of a process and all its descendants; pages that they share count for each."""
+    usage = read_usage(pid)
+    return (usage.rss_bytes if usage else 0) + sum(map(memory_bytes, _children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        # Each thread has its own list.
+        lists = [task.joinpath("children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for children in lists for child in children.split()]

@@ -1,0 +1,191 @@
+"""The worker's HTTP side: scoring, liveness, and the API description."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import os
+import socket
+import uuid
+from typing import Awaitable, Callable, Dict, FrozenSet, List, Optional, Tuple
+
+from aiohttp import HttpVersion11, web
+
+from workers import VERSION
+from workers.encode import CLIENT_REQUEST_ID, REQUEST_ID, SERVER_VERSION, Answer, refusal
+from workers.messages import http_logger
+from workers.request import ScoreRequest
+from workers.runners import Runner
+from workers.swagger import Swagger
+from workers.wire import WITHOUT_BODY, render_head
+
+Route = Callable[[web.BaseRequest], Awaitable[Answer]]
+
+ECHOED = (REQUEST_ID, CLIENT_REQUEST_ID)
+MAX_ID_LENGTH = 100  # Azure's limit
+MAX_HEAD_BYTES = 65536  # of one line; the router has its own, smaller limit
+KEEP_ALIVE_S = 3600.0  # the router's pool decides; closing first would race with its next request
+JOINED_BYTES = 65536  # a head and a body up to here are one write; above, joining costs more than a second write
+
+QUIET_S = 0.2  # how long open connections must say nothing before a drain ends
+POLL_S = 0.01
+
+HEALTHY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"Healthy")
+EMPTY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"")
+SCORE_METHODS = frozenset(("GET", "POST", "OPTIONS"))
+READ_METHODS = frozenset(("GET", "HEAD"))
+
+
+class Phase(enum.Enum):
+    """SERVING until SIGTERM, then DRAINING until the process ends."""
+
+    SERVING = enum.auto()
+    DRAINING = enum.auto()
+
+
+class Sent(web.StreamResponse):
+    """Tells aiohttp that the answer is out already, and whether the connection stays. Has no state: two serve all."""
+
+    def __init__(self, stays: bool) -> None:
+        super().__init__()
+        self._stays = stays
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to prepare."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+
+class ScoreServer:
+    """Accepts connections and answers on the running event loop; run() happens in `runner`."""
+
+    def __init__(self, runner: Runner, swagger: Swagger, run_methods: FrozenSet[str]) -> None:
+        self._runner = runner
+        self._swagger = swagger
+        self._run_methods = run_methods
+        self._phase = Phase.SERVING
+        self._in_flight = 0
+        self._version = os.environ.get("HTTP_X_MS_SERVER_VERSION") or f"teal/{VERSION}"
+        self._routes: Dict[str, Tuple[FrozenSet[str], Route]] = {
+            "/": (READ_METHODS, _answer_probe),
+            "/score": (SCORE_METHODS, self._score),
+            "/swagger.json": (READ_METHODS, self._describe),
+        }
+        self._stays, self._closes = Sent(stays=True), Sent(stays=False)
+        self._listening: Optional[asyncio.AbstractServer] = None
+        self._http = web.Server(
+            self._handle,
+            # A client that leaves cancels its handler, so that a request still waiting for its turn never runs.
+            handler_cancellation=True,
+            auto_decompress=False,  # like Azure's server: a script gets the bytes that were sent
+            access_log=None,
+            logger=http_logger(),
+            keepalive_timeout=KEEP_ALIVE_S,
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+        )
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections from now on."""
+        loop = asyncio.get_running_loop()
+        if listener.family == socket.AF_UNIX:
+            self._listening = await loop.create_unix_server(self._http, sock=listener)
+        else:
+            self._listening = await loop.create_server(self._http, sock=listener)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Accept nothing more and answer what is here; return how many requests the timeout cut."""
+        self._phase = Phase.DRAINING
+        if self._listening:
+            self._listening.close()
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout_s
+        seen, quiet_since = -1, now()
+        # A request may be on its way on a connection that looks idle: closing it now would answer with a reset.
+        while self._http.connections and now() < deadline and now() - quiet_since < QUIET_S:
+            if self._is_busy() or seen != self._http.requests_count:
+                seen, quiet_since = self._http.requests_count, now()
+            await asyncio.sleep(POLL_S)
+        return self._in_flight
+
+    async def close(self) -> None:
+        """End the connections, which must be idle."""
+        self._http.pre_shutdown()
+        await self._http.shutdown(timeout=1.0)
+
+    def _is_busy(self) -> bool:
+        return self._in_flight > 0 or any(
+            connection.transport and connection.transport.get_write_buffer_size()
+            for connection in self._http.connections
+        )
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._in_flight += 1
+        try:
+            return await self._write(request, await self._answer(request))
+        finally:
+            self._in_flight -= 1
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        for name in ECHOED:
+            if len(request.headers.get(name, "")) > MAX_ID_LENGTH:
+                return refusal(431, f"{name} must not exceed {MAX_ID_LENGTH} characters")
+        route = self._routes.get(request.raw_path.partition("?")[0])
+        if route is None:
+            return refusal(404, f"The requested URL was not found; here are {', '.join(self._routes)}")
+        methods, answer = route
+        if request.method not in methods:
+            return refusal(405, f"Method not allowed; here are {', '.join(sorted(methods))}")
+        return await answer(request)
+
+    async def _score(self, request: web.BaseRequest) -> Answer:
+        if request.method not in self._run_methods:
+            return EMPTY
+        await _send_continue(request)
+        try:
+            body = await request.content.read()
+        except web.RequestPayloadError as error:
+            return refusal(400, f"The body is not what its headers announce: {error}")
+        return await self._runner.submit(ScoreRequest(request.method, request.raw_path, request.headers, body))
+
+    async def _describe(self, request: web.BaseRequest) -> Answer:
+        return self._swagger.answer(request.query.get("version"))
+
+    async def _write(self, request: web.BaseRequest, answer: Answer) -> Sent:
+        stays = self._phase is Phase.SERVING and request.keep_alive and request.version >= HttpVersion11
+        head = render_head(answer, self._own_headers(request, stays))
+        body = b"" if request.method == "HEAD" or answer.status in WITHOUT_BODY else answer.body
+        try:
+            if len(body) <= JOINED_BYTES:
+                await request.writer.write(head + body)
+            else:
+                await request.writer.write(head)
+                await request.writer.write(body)
+        except ConnectionError:  # the client left; nobody is there to be told
+            return self._closes
+        return self._stays if stays else self._closes
+
+    def _own_headers(self, request: web.BaseRequest, stays: bool) -> List[Tuple[str, str]]:
+        sent = request.headers
+        headers = [(SERVER_VERSION, self._version), (REQUEST_ID, sent.get(REQUEST_ID) or str(uuid.uuid4()))]
+        if CLIENT_REQUEST_ID in sent:
+            headers.append((CLIENT_REQUEST_ID, sent[CLIENT_REQUEST_ID]))
+        if not stays:
+            headers.append(("Connection", "close"))
+        return headers
+
+
+async def _answer_probe(request: web.BaseRequest) -> Answer:
+    return HEALTHY
+
+
+async def _send_continue(request: web.BaseRequest) -> None:
+    # aiohttp's low-level server leaves this to its handler; a client would wait a second and more for it.
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
