@@ -43,9 +43,13 @@ class TealCommands(CLICommandsLoader):  # type: ignore[misc]  # knack has no typ
         with ArgumentsContext(self, "serve") as arguments:
             arguments.argument("config", help="Config file, watched for changes.")
             arguments.argument("state_dir", help="Folder of keys, logs and the admin socket; default: the config's.")
-            arguments.argument("try_file", options_list=["--try"], help="Config to run instead, without watching it.")
+            arguments.argument(
+                "try_file", options_list=["--try"], help="Request body; once ready, print the command that scores it."
+            )
         with ArgumentsContext(self, "check") as arguments:
-            arguments.positional("file", nargs="?", default=DEFAULT_CONFIG, help="Config file.")
+            arguments.positional(
+                "file", nargs="?", default=DEFAULT_CONFIG, help=f"Config file; default: {DEFAULT_CONFIG}."
+            )
         with ArgumentsContext(self, "status") as arguments:
             arguments.argument("state_dir", help="The daemon's state directory; default: $TEAL_STATE_DIR.")
             arguments.argument("once", help="Show one picture and end, as without a terminal.")

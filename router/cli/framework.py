@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from knack.cli import CLI
 from knack.config import CLIConfig
 from knack.events import EVENT_PARSER_GLOBAL_CREATE
+from knack.help import CLIHelp
 from knack.output import OutputProducer
 from knack.util import CLIError
 
@@ -24,7 +25,13 @@ class TealCLI(CLI):  # type: ignore[misc]
     """The command line, ready to `invoke`."""
 
     def __init__(self) -> None:
-        super().__init__(cli_name="teal", config_cls=_Settings, output_cls=_Output, commands_loader_cls=TealCommands)
+        super().__init__(
+            cli_name="teal",
+            config_cls=_Settings,
+            output_cls=_Output,
+            commands_loader_cls=TealCommands,
+            help_cls=_Help,
+        )
 
     def show_version(self) -> None:
         print(f"teal {__version__}", file=self.out_file)
@@ -46,6 +53,16 @@ class _Settings(CLIConfig):  # type: ignore[misc]
         self.use_local_config = False
         self._env_var_format = f"{config_env_var_prefix}_{{section}}_{{option}}"
         self._config_file_chain: list[object] = []
+
+
+class _Help(CLIHelp):  # type: ignore[misc]
+    """Help without a first-run notice, which knack would note in a settings folder."""
+
+    def __init__(self, cli_ctx: CLI) -> None:
+        super().__init__(cli_ctx, welcome_message="teal: safe rollout of machine-learning models.")
+
+    def show_privacy_statement(self) -> None:
+        return
 
 
 class _Output(OutputProducer):  # type: ignore[misc]

@@ -10,7 +10,7 @@ class ServeOptions:
 
     Attributes:
         state_dir: Takes the place of the config's `state_dir`.
-        try_file: A config to run once instead of the one at `config`, without watching either.
+        try_file: A request body; once the router serves, it prints the command that scores it.
     """
 
     config: Path

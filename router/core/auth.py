@@ -68,7 +68,7 @@ def token_expiry(token: bytes, endpoint: str, secret: bytes, *, now: float) -> f
     try:
         claims = jwt.decode(token, secret, algorithms=[_TOKEN_ALGORITHM], audience=endpoint, options=options)
         expires = float(claims["exp"])
-    except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise AccessDenied from error
     if now >= expires:
         raise AccessDenied

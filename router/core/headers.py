@@ -90,12 +90,15 @@ def clean_client_request_id(value: bytes) -> bytes:
 
 
 def connection_named(headers: RawHeaders) -> frozenset[bytes]:
-    """Lower-case names of the fields that `Connection` declares hop-by-hop. Usually empty."""
+    """Lower-case names of the fields that `Connection` declares hop-by-hop. Usually empty.
+
+    Never the framing: an answer stripped of its length would leave its client without an end to it.
+    """
     named: set[bytes] = set()
     for name, value in headers:
         if len(name) == 10 and name.lower() == b"connection":
             named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named - {b"close", b"keep-alive", b""})
+    return frozenset(named - {b"close", b"keep-alive", b"content-length", b""})
 
 
 def request_lines(headers: RawHeaders, *, keep_credentials: bool) -> list[bytes]:

@@ -127,8 +127,9 @@ class Deployment:
         if spec:
             self._max_concurrent = spec.max_concurrent
             self._max_queue = spec.max_queue
-        for address in listed.keys() - self._instances.keys():
-            self._instances[address] = Instance(address)
+        for address in listed:
+            if address not in self._instances:
+                self._instances[address] = Instance(address)
         for address, instance in self._instances.items():
             instance.is_listed = address in listed
             instance.is_ready = instance.is_listed and listed[address].is_ready

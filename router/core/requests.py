@@ -1,7 +1,7 @@
 """The first steps of a request's life: find its endpoint, check its credential, choose its deployment."""
 
+import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from router.core import auth
 from router.core.errors import AccessDenied, BadRequest
@@ -10,6 +10,7 @@ from router.core.record import RequestRecord
 from router.core.table import DeploymentSpec, Endpoint, RoutingTable, Target
 
 _TOKENS_REMEMBERED = 1024
+_ABSOLUTE_FORM = re.compile(rb"https?://(?:[^/?#@]*@)?([^/?#@]+)", re.IGNORECASE)
 
 
 class Chosen(NamedTuple):
@@ -56,18 +57,18 @@ class TokenCache:
 def split_target(target: bytes) -> tuple[bytes, bytes, bytes]:
     """(authority, path, query with its `?`) of a request target, none of its bytes changed.
 
-    The authority is empty unless the target is in absolute form (RFC 9112, 3.2.2).
+    The authority is host and port; it is empty unless the target is in absolute form (RFC 9112, 3.2.2).
 
     Raises:
         BadRequest: it is neither a path nor an absolute http(s) address.
     """
     authority = b""
     if not target.startswith(b"/") and target != b"*":
-        scheme, _, rest = target.partition(b"://")
-        if scheme.lower() not in {b"http", b"https"} or not rest:
+        absolute = _ABSOLUTE_FORM.match(target)
+        if absolute is None:
             raise BadRequest("The request target is neither a path nor an http address.")
-        authority = urlsplit(b"//" + rest).netloc
-        target = rest[len(authority) :]
+        authority = absolute[1]
+        target = target[absolute.end() :]
         if not target.startswith(b"/"):
             target = b"/" + target
     path, mark, query = target.partition(b"?")
@@ -95,10 +96,12 @@ def route(
     """
     authority, path, query = split_target(target)
     head = read_head(headers)
+    if authority:
+        head = head._replace(host=authority)  # a proxy ignores the Host beside it (RFC 9112, 3.2.2)
     record.path = path.decode("latin-1")
     record.client_request_id = head.client_request_id.decode()
     record.user_agent = head.user_agent.decode("latin-1")
-    found = table.find(path, authority or head.host)
+    found = table.find(path, head.host)
     endpoint = found.endpoint
     record.endpoint = endpoint.spec.name
     _authenticate(endpoint, head, tokens, wall_now)

@@ -58,8 +58,8 @@ class ReturnChecks:
             log.warning("instance.check_failed", **where)
 
     def _spec(self, deployment: Deployment) -> DeploymentSpec | None:
-        endpoint = self._runtime.table.endpoint(deployment.endpoint)
-        return next((spec for spec in endpoint.spec.deployments if spec.name == deployment.name), None)
+        endpoints = (e.spec for e in self._runtime.table.endpoints if e.spec.name == deployment.endpoint)
+        return next((spec for e in endpoints for spec in e.deployments if spec.name == deployment.name), None)
 
     async def _answers(self, address: str, path: str) -> bool:
         """Whether a GET of `path` gets a 2xx in time."""

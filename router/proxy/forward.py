@@ -12,8 +12,6 @@ from router.proxy.pool import Pool
 from router.proxy.runtime import Runtime
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
-_MAX_ATTEMPTS = 3
-
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
@@ -46,12 +44,18 @@ class Exchange:
     """One request at one deployment: owns a place on an instance and a connection, until `close`.
 
     Rules
-    - What was never sent (no connection) may go to another instance.
+    - What was never sent (no connection) may go to another instance, until each was tried.
     - What went out on a reused connection that broke unread goes out once more, on a new connection.
     - What an instance may have begun goes to another one only if the endpoint says `idempotent`, and once.
+    - A streamed body cannot go out twice, so it never goes out on a connection that may be stale.
+
+    Args:
+        may_wait: Whether to queue while all instances are busy.
     """
 
-    def __init__(self, runtime: Runtime, pool: Pool, deployment: Deployment, outgoing: Outgoing) -> None:
+    def __init__(
+        self, runtime: Runtime, pool: Pool, deployment: Deployment, outgoing: Outgoing, *, may_wait: bool = True
+    ) -> None:
         self._runtime = runtime
         self._pool = pool
         self._deployment = deployment
@@ -59,39 +63,35 @@ class Exchange:
         self._instance: Instance | None = None
         self._connection: UpstreamConnection | None = None
         self._failed: list[Instance] = []
+        self._may_wait = may_wait
         self._may_resend = outgoing.is_idempotent and not outgoing.is_streamed
+        self._is_sent = not outgoing.is_streamed
         self.answer: Answer | None = None
-        deployment.enter()
 
-    async def acquire(self, *, may_wait: bool = True) -> None:
+    async def acquire(self) -> None:
         """Get a place on an instance, waiting in the queue if need be.
 
         Raises:
             NoReadyInstance: none is in the choice.
             QueueFull: all are busy, and the queue is full or the request may not wait.
         """
-        self._instance = self._deployment.acquire()
-        if self._instance is None:
-            if not may_wait:
-                raise QueueFull
-            self._instance = await _Place(self._deployment).wait()
+        self._instance = self._deployment.acquire() or await self._wait_in_queue()
 
     async def send(self, on_sent: Callable[[], None]) -> Answer:
         """Send the request on a connection that works; return its answer, of which nothing has come yet.
 
         Raises:
-            UpstreamReset: no connection could be made.
+            UpstreamReset: no connection could be made to any instance.
         """
-        for _ in range(_MAX_ATTEMPTS):
+        while True:
             instance = self._held()
             try:
-                connection = self._pool.reuse(instance.address) or await self._open(instance)
+                connection = self._reuse(instance) or await self._open(instance)
             except UpstreamLost as error:
-                await self._move_on(instance, error)
+                await self._move_on(instance, error)  # each turn rules out one more instance
                 continue
             on_sent()
             return self._start(connection)
-        raise UpstreamReset
 
     async def head(self, on_sent: Callable[[], None]) -> AnswerHead:
         """Wait for the head of the answer; send the request again where the rules allow it.
@@ -119,9 +119,13 @@ class Exchange:
         except UpstreamLost as error:
             raise UpstreamReset from error
 
+    def sent_all(self) -> None:
+        """The last byte of a streamed body was written."""
+        self._is_sent = True
+
     def finish(self) -> None:
-        """The whole answer was read: the connection may be used again."""
-        if self._connection is not None:
+        """The whole answer was read: the connection may be used again, unless the instance still waits for a body."""
+        if self._connection is not None and self._is_sent:
             self._pool.give_back(self._connection)
             self._connection = None
         if self._instance is not None:
@@ -143,7 +147,6 @@ class Exchange:
             self._connection.close()
             self._connection = None
         self._release()
-        self._deployment.leave()
 
     async def _resend(self, error: UpstreamLost, on_sent: Callable[[], None]) -> None:
         assert self._connection is not None
@@ -176,6 +179,9 @@ class Exchange:
         connection.send(head, outgoing.body, self.answer, expects_no_body=outgoing.method == b"HEAD")
         return self.answer
 
+    def _reuse(self, instance: Instance) -> UpstreamConnection | None:
+        return None if self._outgoing.is_streamed else self._pool.reuse(instance.address)
+
     async def _open(self, instance: Instance) -> UpstreamConnection:
         connection = await self._pool.open(instance.address)
         numbers = self._runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
@@ -187,11 +193,22 @@ class Exchange:
         self.upstream_failed(error.reason)
         self._failed.append(instance)
         self._release()
-        self._instance = self._deployment.acquire_other(self._failed)
-        if self._instance is None and self._deployment.has_other(self._failed):
-            self._instance = await _Place(self._deployment).wait()
+        self._instance = await self._acquire_other()
         if self._instance is None:
             raise UpstreamReset from error
+
+    async def _acquire_other(self) -> Instance | None:
+        while self._deployment.has_other(self._failed):
+            instance = self._deployment.acquire_other(self._failed) or await self._wait_in_queue()
+            if instance not in self._failed:
+                return instance
+            self._deployment.release(instance)  # the queue gives what is free; this one had its chance
+        return None
+
+    async def _wait_in_queue(self) -> Instance:
+        if not self._may_wait:
+            raise QueueFull
+        return await _Place(self._deployment).wait()
 
     def _held(self) -> Instance:
         if self._instance is None:

@@ -10,6 +10,7 @@ from router.core.wire import Down, FrameReader, Up, decode_down, frame
 _READ_BYTES = 256 * 1024
 #: Statistics that the control process does not read are not worth more memory than this.
 _MAX_UNSENT_BYTES = 8 * 2**20
+_CLOSE_S = 1.0
 
 
 class Link:
@@ -40,5 +41,6 @@ class Link:
     async def close(self) -> None:
         """Send what is still to be sent."""
         self._writer.close()
-        with contextlib.suppress(ConnectionError):  # the control process went first
-            await self._writer.wait_closed()
+        with contextlib.suppress(ConnectionError, TimeoutError):  # the control process went first, or does not read
+            async with asyncio.timeout(_CLOSE_S):
+                await self._writer.wait_closed()

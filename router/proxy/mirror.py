@@ -17,6 +17,7 @@ import structlog
 from router.core.bucket import TokenBucket
 from router.core.errors import NoReadyInstance, QueueFull, RouterError
 from router.core.headers import mirror_lines
+from router.core.instances import Deployment
 from router.core.requests import Chosen
 from router.core.stats import MirrorOutcome, count
 from router.core.table import DeploymentSpec, Endpoint, EndpointSpec
@@ -81,7 +82,7 @@ class Mirror:
         spec = endpoint.spec
         budget = self._budget(spec)
         size = len(outgoing.body)
-        outcome = self._refusal(spec, budget, size)
+        outcome = self._refusal(spec, target, budget, size)
         if outcome is not None:
             self.skip(endpoint, outcome)
             return False
@@ -90,9 +91,11 @@ class Mirror:
         copy = replace(
             outgoing, target=chosen.target_at(target), lines=mirror_lines(outgoing.lines), is_idempotent=False
         )
-        task = asyncio.get_running_loop().create_task(self._run(endpoint, target, copy), name="mirror-copy")
+        deployment = self._runtime.deployment(spec.name, target)
+        deployment.enter()
+        task = asyncio.get_running_loop().create_task(self._run(endpoint, target, deployment, copy), name="mirror-copy")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, budget, size))
+        task.add_done_callback(lambda done: self._ended(done, deployment, budget, size))
         return True
 
     @property
@@ -128,7 +131,9 @@ class Mirror:
             budget.follow(spec, now)
         return budget
 
-    def _refusal(self, spec: EndpointSpec, budget: _Budget, size: int) -> MirrorOutcome | None:
+    def _refusal(self, spec: EndpointSpec, target: DeploymentSpec, budget: _Budget, size: int) -> MirrorOutcome | None:
+        if not self._runtime.has_deployment(spec.name, target):
+            return "not_ready"  # retired while the body came
         if size > spec.mirror.max_body_bytes:
             return "body_too_large"
         if budget.in_flight >= spec.mirror.max_in_flight:
@@ -139,16 +144,17 @@ class Mirror:
             return "no_budget"
         return None
 
-    def _ended(self, task: asyncio.Task[None], budget: _Budget, size: int) -> None:
+    def _ended(self, task: asyncio.Task[None], deployment: Deployment, budget: _Budget, size: int) -> None:
         self._tasks.discard(task)
+        deployment.leave()
         budget.in_flight -= 1
         self._held_bytes -= size
 
-    async def _run(self, endpoint: Endpoint, target: DeploymentSpec, copy: Outgoing) -> None:
+    async def _run(self, endpoint: Endpoint, target: DeploymentSpec, deployment: Deployment, copy: Outgoing) -> None:
         outcome: MirrorOutcome = "failed"
         try:
             async with asyncio.timeout(target.request_timeout_s):
-                await self._send(endpoint, target, copy)
+                await self._send(deployment, copy, may_wait=not endpoint.is_live(target.name))
             outcome = "sent"
         except NoReadyInstance:
             outcome = "not_ready"
@@ -164,16 +170,15 @@ class Mirror:
             if outcome == "sent":
                 numbers.mirror_bytes += len(copy.body)
 
-    async def _send(self, endpoint: Endpoint, target: DeploymentSpec, copy: Outgoing) -> None:
+    async def _send(self, deployment: Deployment, copy: Outgoing, *, may_wait: bool) -> None:
         runtime = self._runtime
         began = runtime.now()
-        deployment = runtime.deployment(endpoint.spec.name, target)
-        exchange = Exchange(runtime, self._pool, deployment, copy)
+        exchange = Exchange(runtime, self._pool, deployment, copy, may_wait=may_wait)
         try:
-            await exchange.acquire(may_wait=not endpoint.is_live(target.name))
+            await exchange.acquire()
             await exchange.send(_nothing)
             head = await exchange.head(_nothing)
-            numbers = runtime.totals.endpoint(endpoint.spec.name).deployment(target.name)
+            numbers = runtime.totals.endpoint(deployment.endpoint).deployment(deployment.name)
             count(numbers.mirrored, head.status)
             numbers.mirror_duration.observe(runtime.now() - began)
             if await _drop_body(exchange.answer):

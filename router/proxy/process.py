@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,7 @@ _SWEEP_EVERY_S = 0.5
 _BACKLOG = 4096
 #: Once draining, an idle client has this long to send one more request and be told to close.
 _IDLE_GRACE_S = 1.0
+_IDLE_EVERY_S = 0.25
 _FLUSH_S = 1.0
 
 
@@ -62,28 +64,21 @@ class ProxyProcess:
         following = asyncio.create_task(self._follow(link), name="follow")
         ticking = asyncio.create_task(self._tick(link), name="tick")
         try:
-            await self._serve(following)
+            await self._serve(following, ticking)
         finally:
             for task in (following, ticking):
                 task.cancel()
             await asyncio.gather(following, ticking, return_exceptions=True)
             await self._stop(link)
 
-    async def _serve(self, following: asyncio.Task[None]) -> None:
-        has_table = asyncio.create_task(self._runtime.has_table.wait(), name="first-table")
-        await asyncio.wait((has_table, following), return_when=asyncio.FIRST_COMPLETED)
-        has_table.cancel()
-        if following.done():
-            following.result()
+    async def _serve(self, *background: asyncio.Task[None]) -> None:
+        await _first_of((self._runtime.has_table, self._drain), background)
+        if self._drain.is_set() or not self._runtime.has_table.is_set():
             return
         await self._listen()
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection need look at it again
-        draining = asyncio.create_task(self._drain.wait(), name="drain")
-        await asyncio.wait((draining, following), return_when=asyncio.FIRST_COMPLETED)
-        draining.cancel()
-        if following.done():
-            following.result()
+        await _first_of((self._drain,), background)
         await self._finish_requests()
 
     async def _listen(self) -> None:
@@ -146,9 +141,10 @@ class ProxyProcess:
         all_closed = asyncio.create_task(self._server.all_closed.wait(), name="all-closed")
         hurried = asyncio.create_task(self._hurry.wait(), name="hurried")
         try:
-            await asyncio.wait((all_closed, hurried), timeout=_IDLE_GRACE_S, return_when=asyncio.FIRST_COMPLETED)
-            self._server.close_idle()  # the busy ones close by themselves, after their answers
-            await asyncio.wait((all_closed, hurried), return_when=asyncio.FIRST_COMPLETED)
+            while not (all_closed.done() or hurried.done()):
+                await asyncio.wait((all_closed, hurried), timeout=_IDLE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                # Busy ones close by themselves after their answers, unless an answer began before the drain did.
+                self._server.close_idle(_IDLE_GRACE_S)
         finally:
             all_closed.cancel()
             hurried.cancel()
@@ -164,3 +160,14 @@ class ProxyProcess:
         link.tell(self._runtime.stats())
         await link.close()
         self._writer.close(_FLUSH_S)
+
+
+async def _first_of(events: Iterable[asyncio.Event], background: Collection[asyncio.Task[None]]) -> None:
+    """Return once an event is set or a background task has ended; raise what that task raised."""
+    waits = [asyncio.create_task(event.wait(), name="event") for event in events]
+    await asyncio.wait((*waits, *background), return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    for task in background:
+        if task.done():
+            task.result()

@@ -11,7 +11,7 @@ from router.core.instances import Deployment, Instance
 from router.core.record import RequestRecord
 from router.core.requests import TokenCache
 from router.core.stats import Totals, count
-from router.core.table import DeploymentSpec, EndpointSpec, RoutingTable, TableSpec
+from router.core.table import DeploymentSpec, RoutingTable, TableSpec
 from router.core.wire import Apply, ProxyLimits, Stats
 from router.proxy.access_log import AccessLog
 from router.proxy.pool import Pool
@@ -58,18 +58,21 @@ class Runtime:
 
     def apply(self, message: Apply) -> None:
         """Swap in a table. Requests that have begun finish on the one that they read."""
-        now = self.now()
+        table = RoutingTable(message.table)  # first: one that is refused changes nothing
         self.limits = message.limits
         self._access_log.is_on = message.limits.access_log
-        for endpoint in message.table.endpoints:
-            self._apply_bandwidth(endpoint, now)
+        self._apply_bandwidth(message.table)
         self._apply_deployments(message.table)
-        self.table = RoutingTable(message.table)
+        self.table = table
         self.has_table.set()
 
+    def has_deployment(self, endpoint: str, spec: DeploymentSpec) -> bool:
+        """Whether a deployment is in the newest table or still in use."""
+        return (endpoint, spec.name) in self._deployments
+
     def deployment(self, endpoint: str, spec: DeploymentSpec) -> Deployment:
-        """The state of a deployment; made anew for a request whose generation outlived it."""
-        return self._deployment((endpoint, spec.name), spec)
+        """The state of a deployment of the newest table, or of one that a request has entered and not left."""
+        return self._deployments[endpoint, spec.name]
 
     def bandwidth(self, endpoint: str) -> TokenBucket | None:
         """The bucket that delays the endpoint's bytes; None if they are not limited."""
@@ -122,23 +125,16 @@ class Runtime:
     def _apply_deployments(self, table: TableSpec) -> None:
         wanted = {(e.name, d.name): d for e in table.endpoints for d in e.deployments}
         for key, spec in wanted.items():
-            self._deployment(key, spec).update(spec)
+            self._deployments.setdefault(key, Deployment(*key)).update(spec)
         for key in self._deployments.keys() - wanted.keys():
             self._deployments[key].update(None)
 
-    def _deployment(self, key: tuple[str, str], spec: DeploymentSpec) -> Deployment:
-        found = self._deployments.get(key)
-        if found is None:
-            found = self._deployments[key] = Deployment(*key)
-            found.update(spec)
-        return found
-
-    def _apply_bandwidth(self, endpoint: EndpointSpec, now: float) -> None:
-        rate = endpoint.bandwidth_bytes_per_s
-        bucket = self._bandwidth.get(endpoint.name)
-        if rate is None:
-            self._bandwidth.pop(endpoint.name, None)
-        elif bucket is None:
-            self._bandwidth[endpoint.name] = TokenBucket(rate=rate, burst=rate, now=now)
-        else:
+    def _apply_bandwidth(self, table: TableSpec) -> None:
+        now = self.now()
+        rates = {endpoint.name: endpoint.bandwidth_bytes_per_s for endpoint in table.endpoints}
+        limited = {name: rate for name, rate in rates.items() if rate is not None}
+        for name in self._bandwidth.keys() - limited.keys():
+            del self._bandwidth[name]
+        for name, rate in limited.items():
+            bucket = self._bandwidth.setdefault(name, TokenBucket(rate=rate, burst=rate, now=now))
             bucket.resize(rate=rate, burst=rate, now=now)

@@ -1,12 +1,14 @@
 """The life of one request on the full lane, step by step."""
 
 import asyncio
+from contextlib import suppress
 
 from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
 
 from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset
 from router.core.headers import request_lines, single
+from router.core.instances import Deployment
 from router.core.record import RequestRecord
 from router.core.replies import client_status, forwarded_head
 from router.core.requests import Chosen, route
@@ -47,18 +49,26 @@ class Scoring:
         """
         try:
             chosen = self._choose()
-            shadow = self._mirror.sample(chosen, is_live=self._record.route == "live")
-            body = self._client_body(chosen)
-            outgoing = await self._read(chosen, body, shadow)
-            if shadow is not None:
-                self._offer(chosen, shadow, outgoing)
-            return await self._forward(chosen, outgoing, body)
+            deployment = self._runtime.deployment(chosen.endpoint.spec.name, chosen.deployment)
+            deployment.enter()  # from here on its instances wait for us, however long the body takes to come
+            try:
+                return await self._score(chosen, deployment)
+            finally:
+                deployment.leave()
         except ConnectionError:
             self._client_gone()
             return False
         except asyncio.CancelledError:
             self._client_gone()
             raise
+
+    async def _score(self, chosen: Chosen, deployment: Deployment) -> bool:
+        shadow = self._mirror.sample(chosen, is_live=self._record.route == "live")
+        body = self._client_body(chosen)
+        outgoing = await self._read(chosen, body, shadow)
+        if shadow is not None:
+            self._offer(chosen, shadow, outgoing)
+        return await self._forward(chosen, deployment, outgoing, body)
 
     def _client_gone(self) -> None:
         self._record.status = self._record.status or _CLIENT_GONE
@@ -108,8 +118,7 @@ class Scoring:
         limit = max(_BUFFER_BYTES, spec.mirror.max_body_bytes) if shadow is not None else _BUFFER_BYTES
         received = await body.read_up_to(limit)
         self._record.request_bytes = len(received)
-        if spec.bandwidth_bytes_per_s:
-            self._record.request_throttled_s = await self._throttle(len(received))
+        self._record.request_throttled_s = await self._throttle(len(received))
         return Outgoing(
             method=self._request.method.encode(),
             target=chosen.target_at(chosen.deployment),
@@ -152,9 +161,8 @@ class Scoring:
 
     # Step 4
 
-    async def _forward(self, chosen: Chosen, outgoing: Outgoing, body: ClientBody) -> bool:
+    async def _forward(self, chosen: Chosen, deployment: Deployment, outgoing: Outgoing, body: ClientBody) -> bool:
         runtime = self._runtime
-        deployment = runtime.deployment(chosen.endpoint.spec.name, chosen.deployment)
         exchange = Exchange(runtime, runtime.pool, deployment, outgoing)
         limit_s = chosen.deployment.request_timeout_s
         try:
@@ -179,13 +187,13 @@ class Scoring:
 
     async def _upload(self, exchange: Exchange, body: ClientBody, limit_s: float) -> AnswerHead:
         """Pass on the rest of a large body; an answer that comes before its end ends it."""
-        sending = asyncio.create_task(self._send_rest(exchange, body), name="upload")
+        sending = asyncio.create_task(self._send_rest(exchange, body, limit_s), name="upload")
         answering = asyncio.create_task(exchange.head(self._sent), name="early-answer")
         try:
             await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                return answering.result()
-            sending.result()
+            if not answering.done():
+                with suppress(UpstreamReset):  # an answer that came before the connection broke says more
+                    sending.result()
             async with asyncio.timeout(limit_s):
                 return await answering
         finally:
@@ -193,13 +201,16 @@ class Scoring:
             answering.cancel()
             await asyncio.gather(sending, answering, return_exceptions=True)
 
-    async def _send_rest(self, exchange: Exchange, body: ClientBody) -> None:
+    async def _send_rest(self, exchange: Exchange, body: ClientBody, limit_s: float) -> None:
         is_chunked = self._request.content_length is None
         while part := await body.read():
             self._record.request_bytes += len(part)
-            await exchange.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+            self._record.request_throttled_s += await self._throttle(len(part))
+            async with asyncio.timeout(limit_s):  # one that stops reading is as late as one that does not answer
+                await exchange.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
         if is_chunked:
             await exchange.write(_LAST_CHUNK)
+        exchange.sent_all()
 
     # Step 6
 
@@ -244,9 +255,7 @@ class Scoring:
             part = answer.take()
             is_last = answer.is_complete
             self._record.response_bytes += len(part)
-            bucket = self._runtime.bandwidth(self._record.endpoint)
-            if bucket is not None:
-                self._record.response_throttled_s += await self._throttle(len(part))
+            self._record.response_throttled_s += await self._throttle(len(part))
             self._write(pending, part, is_chunked=is_chunked, is_last=is_last)
             if is_last:
                 return

@@ -15,37 +15,45 @@ _MAX_FIELDS = 256
 class ClientConnection(RequestHandler):
     """One client's connection on the full lane."""
 
-    __slots__ = ("_head_since", "_is_busy", "_lane", "_runtime", "requests_served")
+    __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime")
 
     def __init__(self, server: "FullLaneServer", runtime: Runtime, lane: FullLane, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._runtime = runtime
         self._lane = lane
         self._is_busy = False
-        self._head_since = runtime.now()  # a new connection owes us a head
+        self._has_begun_head = False
+        self._idle_since = self._head_since = runtime.now()  # a new connection owes us a head
 
     @property
     def is_idle(self) -> bool:
-        """Between requests, and nothing of the next one has come."""
-        return not self._is_busy and not self._head_since
+        """Before or between requests, and nothing of the next one has come."""
+        return not self._is_busy and not self._has_begun_head
+
+    def is_idle_since(self, earlier: float) -> bool:
+        """Whether nothing has happened after `earlier` (monotonic seconds)."""
+        return self.is_idle and self._idle_since <= earlier
 
     def owes_head_since(self, earlier: float) -> bool:
         """Whether it has been due to finish a head since before `earlier` (monotonic seconds)."""
         return not self._is_busy and 0 < self._head_since < earlier
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_busy and not self._head_since:
-            self._head_since = self._runtime.now()
+        if not self._is_busy:
+            self._has_begun_head = True
+            self._head_since = self._head_since or self._runtime.now()
         super().data_received(data)
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Hand a parsed request to the lane."""
         self._is_busy = True
+        self._has_begun_head = False
         self._head_since = 0.0
         try:
             return await self._lane.handle(request)
         finally:
             self._is_busy = False
+            self._idle_since = self._runtime.now()
 
     def handle_error(
         self,
@@ -97,10 +105,11 @@ class FullLaneServer(Server):
             if connection.owes_head_since(earlier):
                 connection.force_close()
 
-    def close_idle(self) -> None:
-        """Close connections on which nothing happens."""
+    def close_idle(self, idle_s: float) -> None:
+        """Close connections on which nothing has happened for `idle_s` seconds."""
+        earlier = self._runtime.now() - idle_s
         for connection in self.client_connections:
-            if connection.is_idle:
+            if connection.is_idle_since(earlier):
                 connection.force_close()
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:

@@ -91,6 +91,9 @@ class UpstreamConnection(asyncio.Protocol):
             body: The whole body, or its first part if `write` follows.
             expects_no_body: The answer has none whatever its head announces (HEAD).
         """
+        if self.is_closed:  # it broke in the moment in which it was made
+            sink.lost(UpstreamLost("reset", is_unread=True))
+            return
         self._sink = sink
         self._expects_no_body = expects_no_body
         self._has_answered = False
@@ -164,6 +167,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._can_write.set()
 
     # httptools
+
+    def on_message_begin(self) -> None:
+        if self._sink is None:
+            self._is_reusable = False  # more than was asked for: what follows is out of step
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         value = value or b""

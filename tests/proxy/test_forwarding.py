@@ -1,13 +1,9 @@
 """What goes through the proxy arrives as it was sent, in both directions."""
 
-import gzip
-import hashlib
 
-import aiohttp
-import pytest
 
-from tests.proxy.conftest import KEY, PATH, Proxy, deployment, endpoint, post
-from tests.proxy.peers import Conversation, answer_ok, echo
+from tests.proxy.conftest import Proxy, deployment, endpoint
+from tests.proxy.peers import answer_ok
 
 
 async def test_a_scoring_request_is_answered_by_the_model(proxy: Proxy, peer, client) -> None:

@@ -142,7 +142,7 @@ class ScaleSettings(Config):
     type: Literal["default"] = Field(default="default", description="`default`: exactly `instance_count` instances.")
 
 
-# pydantic puts these into the location of an error, where no key of a config may be mistaken for them.
+# pydantic puts these into the location of an error; `explain` takes them out again.
 ASSET, INLINE = "<asset>", "<inline>"
 
 

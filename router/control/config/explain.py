@@ -35,9 +35,7 @@ _EXPECTED = {
 
 def explain(error: ErrorDetails, document: Document) -> tuple[KeyPath, str]:
     """Where an error of pydantic's stands, and what would be right there."""
-    path = tuple(step for step in error["loc"] if step not in {ASSET, INLINE})
-    if path and isinstance(path[-1], int) and document.node(path) is None:
-        path = path[:-1]  # a single value where a list may stand
+    path = _written(error["loc"], document)
     context = error.get("ctx", {})
     match error["type"]:
         case "missing":
@@ -53,6 +51,15 @@ def explain(error: ErrorDetails, document: Document) -> tuple[KeyPath, str]:
             return path, f"{_shown(document.node(path), error['input'])}, {expected}"
         case _:
             return path, error["msg"]
+
+
+def _written(location: KeyPath, document: Document) -> KeyPath:
+    """The location without what pydantic and the schema put in: union members, and the list around a single value."""
+    path: KeyPath = ()
+    for step in location:
+        if document.node((*path, step)) is not None or (step not in {ASSET, INLINE} and isinstance(step, str)):
+            path = (*path, step)
+    return path
 
 
 def _unknown(path: KeyPath) -> str:

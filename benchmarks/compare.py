@@ -1,0 +1,139 @@
+"""Compares teal with its peers, side by side on this machine: `python benchmarks/compare.py --help`."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import azure, report, systems, wrk
+from harness.measure import Run, rounds, warm_up
+from harness.processes import StartError
+from harness.report import Comparison
+from harness.systems import System
+
+SYSTEM_CORE, LOAD_CORE = 0, 1
+PROXY_TARGET, WORKER_TARGET = 2.0, 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    seconds: float
+    rounds: int
+    connections: int
+
+    def measure(self, measured: Sequence[System], connections: int) -> Iterator[Run]:
+        warm_up(measured, connections, LOAD_CORE)
+        plan = rounds(measured, count=self.rounds, connections=connections, seconds=self.seconds, core=LOAD_CORE)
+        for run in plan:
+            print(f"  {run.system}: {run.answers.per_second:.0f} req/s, {run.cpu_us:.1f} us", file=sys.stderr)
+            yield run
+
+
+Outcome = tuple[list[Run], list[Comparison]]
+
+
+@contextlib.contextmanager
+def started(system: System, core: int) -> Iterator[System]:
+    try:
+        yield system.start(core)
+    finally:
+        system.stop()
+
+
+def compare_proxies(settings: Settings, scratch: Path) -> Outcome:
+    """teal's proxy and the aiohttp one, on the same upstream."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(started(systems.upstream(scratch / "upstream"), LOAD_CORE))
+        address = f"unix:{scratch / 'upstream' / 'upstream.sock'}"
+        ceiling = stack.enter_context(started(systems.bare_upstream(scratch / "ceiling"), LOAD_CORE))
+        proxies = [
+            stack.enter_context(started(systems.aiohttp_proxy(scratch / "aiohttp", address), SYSTEM_CORE)),
+            stack.enter_context(started(systems.teal_proxy(scratch / "teal", address), SYSTEM_CORE)),
+        ]
+        runs = list(settings.measure([*proxies, ceiling], settings.connections))
+    peer, teal = proxies
+    return runs, report.compare(runs, teal.name, peer.name, report.requests_per_cpu_second, PROXY_TARGET)
+
+
+def compare_workers(settings: Settings, scratch: Path) -> Outcome:
+    """teal's worker and Azure's inference server, on the same scoring script."""
+    try:
+        azmlinfsrv = azure.install()
+    except azure.InstallError as error:
+        print(f"worker comparison skipped, Azure's inference server cannot be installed:\n{error}", file=sys.stderr)
+        return [], []
+    with contextlib.ExitStack() as stack:
+        peer = stack.enter_context(started(systems.azure_server(scratch / "azure", azmlinfsrv), SYSTEM_CORE))
+        teal = stack.enter_context(started(systems.teal_worker(scratch / "worker"), SYSTEM_CORE))
+        runs = [run for at in sorted({1, 8, settings.connections}) for run in settings.measure([peer, teal], at)]
+    return runs, report.compare(runs, teal.name, peer.name, report.requests_per_second, WORKER_TARGET)
+
+
+COMPARISONS: dict[str, Callable[[Settings, Path], Outcome]] = {"proxy": compare_proxies, "worker": compare_workers}
+
+
+def run_all(names: Sequence[str], settings: Settings) -> Outcome:
+    runs: list[Run] = []
+    comparisons: list[Comparison] = []
+    with tempfile.TemporaryDirectory(prefix="teal-bench-") as scratch:
+        for name in names:
+            print(f"{name}:", file=sys.stderr)
+            more_runs, more_comparisons = COMPARISONS[name](settings, Path(scratch))
+            runs += more_runs
+            comparisons += more_comparisons
+    return runs, comparisons
+
+
+def parse_names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := sorted(set(names) - COMPARISONS.keys()):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(COMPARISONS)}")
+    return names
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5, help="length of one run (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each system (default %(default)s)")
+    parser.add_argument("--connections", type=int, default=32, help="keep-alive connections (default %(default)s)")
+    parser.add_argument("--only", type=parse_names, default=list(COMPARISONS), help="proxy, worker or both, by comma")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to FILE")
+    return parser.parse_args()
+
+
+def refusal() -> str | None:
+    """Why nothing can be measured here."""
+    if not wrk.is_installed():
+        return wrk.INSTALL_HINT
+    if not os.sched_getaffinity(0) >= {SYSTEM_CORE, LOAD_CORE}:
+        return f"cores {SYSTEM_CORE} and {LOAD_CORE} are needed; this process may use {sorted(os.sched_getaffinity(0))}"
+    return None
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if (problem := refusal()) is not None:
+        print(problem, file=sys.stderr)
+        return 1
+    settings = Settings(seconds=arguments.seconds, rounds=arguments.rounds, connections=arguments.connections)
+    try:
+        runs, comparisons = run_all(arguments.only, settings)
+    except (StartError, wrk.WrkError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(report.table(runs), *comparisons, sep="\n")
+    if arguments.json:
+        document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

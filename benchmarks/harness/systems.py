@@ -1,0 +1,189 @@
+"""What is compared: how each system is started, where it is asked, and which of its processes carry requests."""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import yaml
+from harness.processes import PinnedProcess, StartError, accepts, answers_http, free_port
+from harness.wrk import Target
+
+BENCHMARKS = Path(__file__).parent.parent
+ROOT = BENCHMARKS.parent
+SPIN90 = BENCHMARKS / "scripts" / "spin90"
+ENDPOINT = "bench"
+BEARER = re.compile(r"Bearer ([^'\"\s]+)")
+
+
+@dataclass(kw_only=True)
+class System:
+    """One system under test. `start` returns when it answers; `scratch` is a folder of its own for its files."""
+
+    name: str
+    command: Sequence[str]
+    target: Target
+    is_ready: Callable[[], bool]
+    scratch: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = BENCHMARKS
+    _process: PinnedProcess | None = None
+
+    def start(self, core: int) -> Self:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._process = PinnedProcess(
+            self.command,
+            core=core,
+            log=self.scratch / "output.log",
+            env={**os.environ, **self.env},
+            cwd=self.cwd,
+        )
+        try:
+            self._process.wait_until(self.is_ready)
+        except StartError:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+    @property
+    def process(self) -> PinnedProcess:
+        if self._process is None:
+            raise StartError(f"{self.name} was not started")
+        return self._process
+
+    def pids(self) -> list[int]:
+        return self.process.pids()
+
+    def data_path_pids(self) -> list[int]:
+        """The processes that a request passes through; here all of them."""
+        return self.pids()
+
+
+@dataclass(kw_only=True)
+class TealDaemon(System):
+    """`teal serve --try`, whose children are proxies: its deployments are upstreams, so there are no workers."""
+
+    def start(self, core: int) -> Self:
+        super().start(core)
+        self.target = Target(url=self.target.url, key=self._printed_key())
+        return self
+
+    def data_path_pids(self) -> list[int]:
+        return self.pids()[1:]
+
+    def _printed_key(self) -> str:
+        found = BEARER.search(self.process.output)
+        if found is None:
+            raise StartError(f"teal printed no key\n{self.process.output}")
+        return found[1]
+
+
+def upstream(scratch: Path) -> System:
+    """The cheap upstream, on a Unix socket."""
+    path = scratch / "upstream.sock"
+    return System(
+        name="upstream",
+        command=[sys.executable, str(BENCHMARKS / "peers" / "upstream.py"), "--listen", f"unix:{path}"],
+        target=Target(url="http://upstream/score"),
+        is_ready=lambda: accepts(socket.AF_UNIX, str(path)),
+        scratch=scratch,
+    )
+
+
+def bare_upstream(scratch: Path) -> System:
+    """The same upstream on TCP, asked without a proxy: the ceiling of this load generator and upstream on one core."""
+    port = free_port()
+    return System(
+        name="ceiling (no proxy)",
+        command=[sys.executable, str(BENCHMARKS / "peers" / "upstream.py"), "--listen", f"127.0.0.1:{port}"],
+        target=Target(url=f"http://127.0.0.1:{port}/score"),
+        is_ready=lambda: accepts(socket.AF_INET, ("127.0.0.1", port)),
+        scratch=scratch,
+    )
+
+
+def aiohttp_proxy(scratch: Path, upstream_address: str) -> System:
+    port = free_port()
+    script = str(BENCHMARKS / "peers" / "aiohttp_proxy.py")
+    return System(
+        name="aiohttp proxy",
+        command=[sys.executable, script, "--listen", f"127.0.0.1:{port}", "--upstream", upstream_address],
+        target=Target(url=f"http://127.0.0.1:{port}/score"),
+        is_ready=lambda: accepts(socket.AF_INET, ("127.0.0.1", port)),
+        scratch=scratch,
+    )
+
+
+def teal_proxy(scratch: Path, upstream_address: str) -> System:
+    """teal with one proxy process: key auth, 90/10 split, access log on, to a file that nobody keeps, no mirror."""
+    port, admin_port = free_port(), free_port()
+    config, request = scratch / "teal.yaml", scratch / "request.json"
+    scratch.mkdir(parents=True, exist_ok=True)
+    request.write_text("{}")
+    config.write_text(yaml.safe_dump(teal_config(scratch, upstream_address, port, admin_port)))
+    teal = Path(sys.executable).parent / "teal"
+    return TealDaemon(
+        name="teal proxy",
+        command=[str(teal), "serve", "--config", str(config), "--try", str(request)],
+        target=Target(url=f"http://127.0.0.1:{port}/api/v1/endpoint/{ENDPOINT}/score"),
+        is_ready=lambda: answers_http(admin_port, "/readyz"),
+        scratch=scratch,
+    )
+
+
+def teal_config(scratch: Path, upstream_address: str, port: int, admin_port: int) -> dict[str, object]:
+    deployment = {
+        "upstreams": [upstream_address],
+        "scoring_path": "/score",
+        "request_settings": {"max_concurrent_requests_per_instance": 256},
+    }
+    endpoint = {
+        "auth_mode": "key",
+        "traffic": {"blue": 90, "green": 10},
+        "deployments": {"blue": deployment, "green": dict(deployment)},
+    }
+    return {
+        "listen": f"127.0.0.1:{port}",
+        "admin": {"http": f"127.0.0.1:{admin_port}"},
+        "state_dir": str(scratch / "state"),
+        "proxy": {"processes": 1},
+        "access_log": True,
+        "endpoints": {ENDPOINT: endpoint},
+    }
+
+
+def teal_worker(scratch: Path) -> System:
+    """teal's worker alone, without the router, serving spin90."""
+    port = free_port()
+    options = ["--script", "score.py", "--code-dir", str(SPIN90), "--listen", f"127.0.0.1:{port}"]
+    return System(
+        name="teal worker",
+        command=[sys.executable, "-m", "workers", *options],
+        target=Target(url=f"http://127.0.0.1:{port}/score"),
+        is_ready=lambda: answers_http(port, "/"),
+        scratch=scratch,
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+    )
+
+
+def azure_server(scratch: Path, azmlinfsrv: Path) -> System:
+    """Azure's inference server (gunicorn, one worker) serving spin90."""
+    port = free_port()
+    options = ["--entry_script", str(SPIN90 / "score.py"), "--port", str(port), "--health_port", str(free_port())]
+    return System(
+        name="azmlinfsrv",
+        command=[str(azmlinfsrv), *options, "--worker_count", "1"],
+        target=Target(url=f"http://127.0.0.1:{port}/score"),
+        is_ready=lambda: answers_http(port, "/"),
+        scratch=scratch,
+        cwd=SPIN90,
+    )

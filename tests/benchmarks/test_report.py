@@ -1,0 +1,42 @@
+"""Ratios and the table."""
+
+from harness.measure import Run
+from harness.report import Spread, compare, requests_per_cpu_second, table
+from harness.wrk import Answers
+
+
+def a_run(system: str, number: int, cpu_us: float, connections: int = 32) -> Run:
+    answers = Answers(requests=1000, duration_s=1.0, p50_ms=0.5, p99_ms=2.0, errors=0)
+    return Run(
+        system=system, connections=connections, round=number, answers=answers, cpu_us=cpu_us, all_cpu_us=cpu_us + 1
+    )
+
+
+def test_ratio_is_taken_within_each_round() -> None:
+    """A round in which everything took twice as long has the same ratio as the others."""
+    runs = [a_run("teal", 0, 50), a_run("peer", 0, 200), a_run("teal", 1, 100), a_run("peer", 1, 400)]
+    [comparison] = compare(runs, "teal", "peer", requests_per_cpu_second, target=2.0)
+    assert comparison.ratio == Spread(4.0, 4.0, 4.0)
+
+
+def test_target_is_judged_by_the_median() -> None:
+    """One bad round of three does not miss the target, two do."""
+    runs = [a_run("peer", number, 100) for number in range(3)]
+    runs += [a_run("teal", 0, 40), a_run("teal", 1, 200), a_run("teal", 2, 125)]
+    [comparison] = compare(runs, "teal", "peer", requests_per_cpu_second, target=2.0)
+    assert str(comparison) == (
+        "teal / peer, 32 connections, requests per cpu second: 0.80 (0.50..2.50), target 2: MISSED"
+    )
+
+
+def test_each_number_of_connections_is_compared_by_itself() -> None:
+    """Runs with 1 and with 8 connections give two comparisons."""
+    runs = [a_run(name, 0, cpu_us, at) for at in (8, 1) for name, cpu_us in (("teal", 50), ("peer", 50.0 * (at + 1)))]
+    comparisons = compare(runs, "teal", "peer", requests_per_cpu_second, target=2.0)
+    assert [(each.connections, each.ratio.median) for each in comparisons] == [(1, 2.0), (8, 9.0)]
+
+
+def test_table_has_the_median_of_the_rounds() -> None:
+    """Three rounds of one system are one line."""
+    runs = [a_run("teal", number, cpu_us) for number, cpu_us in enumerate((10.0, 90.0, 20.0))]
+    assert table(runs).splitlines()[1].split() == ["teal", "32", "20.0", "21.0", "1000", "0.50", "2.00", "0", "3"]

@@ -1,0 +1,67 @@
+"""Sockets for workers: short paths, never twice the same, closed to others."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from router.control.supervisor.sockets import SocketFolder
+
+
+def test_no_path_is_used_twice(tmp_path: Path) -> None:
+    """The address of a process is not that of any other."""
+    folder = SocketFolder(tmp_path / "run")
+    first, first_path = folder.listener()
+    first.close()
+    first_path.unlink()
+    second, second_path = folder.listener()
+    second.close()
+    assert first_path != second_path
+
+
+def test_folder_is_closed_to_others(tmp_path: Path) -> None:
+    """Only this user can connect to a worker."""
+    (tmp_path / "run").mkdir(mode=0o755)
+    assert SocketFolder(tmp_path / "run").path.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """Stale sockets do not stay in the way."""
+    stale = tmp_path / "w1.sock"
+    stale.touch()
+    SocketFolder(tmp_path)
+    assert not stale.exists()
+
+
+def test_path_too_long_for_a_socket_is_replaced_by_a_short_one(tmp_path: Path) -> None:
+    """However deep the state folder lies, its workers can be connected to; two states never share a folder."""
+    deep = SocketFolder(tmp_path / ("d" * 120))
+    other = SocketFolder(tmp_path / ("e" * 120))
+    listener, path = deep.listener()
+    with listener, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    path.unlink()
+    deep.path.rmdir()
+    other.path.rmdir()
+    assert deep.path != other.path
+
+
+def test_foreign_thing_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """A link that somebody else could turn around is not followed."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError, match="is not a folder of this user"):
+        SocketFolder(tmp_path / "run")
+
+
+def test_notifications_are_read_without_waiting(tmp_path: Path) -> None:
+    """Every message that is there, as its assignments; text that is none of them does no harm."""
+    notifications = SocketFolder(tmp_path).notifications()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as worker:
+        worker.connect(str(notifications.path))
+        worker.send(b"READY=1\nSTATUS=a=b")
+        worker.send(b"\xff")
+    assert notifications.read() == [{"READY": "1", "STATUS": "a=b"}, {"\ufffd": ""}]
+    assert notifications.read() == []
+    notifications.close()
+    assert not notifications.path.exists()

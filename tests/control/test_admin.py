@@ -1,0 +1,295 @@
+"""The admin site answers those who may ask, on TCP and on its Unix socket."""
+
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from router.control.admin import AdminAddresses, AdminAddressInUse, AdminError, AdminSite
+from router.control.admin_socket import connect_to, socket_path
+from router.control.metrics import MetricsSource
+from router.control.status import RouterStatus
+from router.control.status_page import PAGE
+from router.core.rules import HostPort
+from router.core.stats import Totals
+
+ANY_PORT = HostPort("127.0.0.1", 0)
+STATUS = RouterStatus(
+    version="0.1.0",
+    pid=4711,
+    started=1000.0,
+    config_path="config/teal.yaml",
+    generation=7,
+    base_url="http://127.0.0.1:8080",
+    proxies=(),
+    endpoints=(),
+    unknown_endpoint={404: 2},
+)
+
+Start = Callable[..., Awaitable[AdminSite]]
+
+
+class Daemon:
+    """The other side of the site's callables."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.reloads = 0
+
+    def site(self, addresses: AdminAddresses) -> AdminSite:
+        return AdminSite(
+            addresses,
+            status=lambda: STATUS,
+            metrics=lambda: MetricsSource(version="0.1.0", generation=7, totals=Totals()),
+            readiness=lambda: self.reasons,
+            reload=self.reload,
+        )
+
+    def reload(self) -> None:
+        self.reloads += 1
+
+
+@pytest.fixture
+def daemon() -> Daemon:
+    return Daemon()
+
+
+@pytest.fixture
+async def start(daemon: Daemon, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts sites, and stops them after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def run(
+            http: HostPort | None = ANY_PORT, token_file: Path | None = None, path: Path | None = None
+        ) -> AdminSite:
+            addresses = AdminAddresses(socket=path or socket_path(tmp_path), http=http, token_file=token_file)
+            site = daemon.site(addresses)
+            await site.start()
+            stack.push_async_callback(site.stop)
+            return site
+
+        yield run
+
+
+async def get(site: AdminSite, path: str, **headers: str) -> tuple[int, str]:
+    """Status and body of a GET on the TCP address."""
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{site.port}{path}"
+        async with session.get(url, headers=headers) as response:
+            return response.status, await response.text()
+
+
+async def ask_locally(path: Path, method: str, target: str) -> tuple[int, str]:
+    """Status and body of a request on the Unix socket."""
+    connector = aiohttp.UnixConnector(str(path))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.request(method, f"http://teal{target}") as response,
+    ):
+        return response.status, await response.text()
+
+
+async def test_health_is_ok(start: Start) -> None:
+    """The process works."""
+    assert await get(await start(), "/healthz") == (200, "ok\n")
+
+
+async def test_ready_without_reasons(start: Start) -> None:
+    """Nothing is in the way of traffic."""
+    assert await get(await start(), "/readyz") == (200, "ready\n")
+
+
+async def test_not_ready_with_reasons(start: Start, daemon: Daemon) -> None:
+    """Each reason has a line."""
+    daemon.reasons = ["churn/blue: no ready instance", "proxy-1: generation 6, expected 7"]
+    expected = "churn/blue: no ready instance\nproxy-1: generation 6, expected 7\n"
+    assert await get(await start(), "/readyz") == (503, expected)
+
+
+async def test_metrics_are_served(start: Start) -> None:
+    """Prometheus scrapes it."""
+    status, body = await get(await start(), "/metrics")
+    assert status == 200
+    assert "teal_config_generation 7.0\n" in body
+
+
+async def test_status_is_json(start: Start) -> None:
+    """Everything the daemon knows, for the page and for programs."""
+    status, body = await get(await start(), "/status")
+    assert status == 200
+    assert json.loads(body)["unknown_endpoint"] == {"404": 2}
+
+
+async def test_page_brings_all_it_needs(start: Start) -> None:
+    """The page loads nothing from elsewhere."""
+    status, body = await get(await start(), "/")
+    assert (status, body) == (200, PAGE)
+    assert "http://" not in body
+    assert "https://" not in body
+
+
+async def test_page_may_run_only_its_own_script(start: Start) -> None:
+    """A name in the config cannot become code in the operator's browser."""
+    site = await start()
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{site.port}/") as response:
+        policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+async def test_reload_is_not_on_tcp(start: Start, daemon: Daemon) -> None:
+    """Only those who can open the socket's file change the daemon."""
+    site = await start()
+    async with aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{site.port}/reload") as response:
+        assert response.status == 404
+    assert daemon.reloads == 0
+
+
+async def test_reload_is_on_the_socket(start: Start, daemon: Daemon, tmp_path: Path) -> None:
+    """A request for a reload is passed on."""
+    await start()
+    assert await ask_locally(socket_path(tmp_path), "POST", "/reload") == (202, "reload requested\n")
+    assert daemon.reloads == 1
+
+
+async def test_socket_serves_the_same_pages(start: Start, tmp_path: Path) -> None:
+    """Without a TCP address everything is still to be had."""
+    await start(http=None)
+    assert await ask_locally(socket_path(tmp_path), "GET", "/healthz") == (200, "ok\n")
+    assert (await ask_locally(socket_path(tmp_path), "GET", "/status"))[0] == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:8081", "127.0.0.1", "[::1]:8081", "127.0.0.9:1"])
+async def test_loopback_names_are_answered(start: Start, host: str) -> None:
+    """Whatever the operator calls this machine."""
+    assert (await get(await start(), "/status", host=host))[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "[", ""])
+async def test_rebound_names_are_refused(start: Start, host: str) -> None:
+    """A web page whose name was made to resolve to loopback reads nothing."""
+    assert (await get(await start(), "/status", host=host))[0] == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://["])
+async def test_pages_of_other_sites_are_refused(start: Start, origin: str) -> None:
+    """A page from elsewhere reads nothing, even over the right name."""
+    assert (await get(await start(), "/status", origin=origin))[0] == 403
+
+
+async def test_own_page_is_answered(start: Start) -> None:
+    """The status page may fetch its data."""
+    site = await start()
+    assert (await get(site, "/status", origin=f"http://127.0.0.1:{site.port}"))[0] == 200
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("s3cr3t\n")
+    return path
+
+
+@pytest.mark.parametrize("path", ["/status", "/metrics", "/readyz"])
+async def test_token_is_asked_for(start: Start, token_file: Path, path: str) -> None:
+    """Without the token nothing is told."""
+    site = await start(token_file=token_file)
+    assert (await get(site, path))[0] == 401
+    assert (await get(site, path, authorization="Bearer wrong"))[0] == 401
+    assert (await get(site, path, authorization="Bearer s3cr3t"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+async def test_page_and_health_ask_for_no_token(start: Start, token_file: Path, path: str) -> None:
+    """A browser opens the page, which then asks; a probe needs no secret."""
+    assert (await get(await start(token_file=token_file), path))[0] == 200
+
+
+async def test_token_holder_may_use_any_name(start: Start, token_file: Path) -> None:
+    """Prometheus scrapes by a DNS name; the token shows that it is no web page."""
+    site = await start(token_file=token_file)
+    assert (await get(site, "/metrics", host="teal.example", authorization="Bearer s3cr3t"))[0] == 200
+
+
+async def test_socket_asks_for_no_token(start: Start, token_file: Path, tmp_path: Path) -> None:
+    """The mode of the file says who may."""
+    await start(token_file=token_file)
+    assert (await ask_locally(socket_path(tmp_path), "GET", "/status"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, "token: No such file or directory"), ("\n", "token is empty; write the token")]
+)
+async def test_missing_token_is_named(start: Start, tmp_path: Path, content: str | None, expected: str) -> None:
+    """The site does not start open because its token is not there."""
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    with pytest.raises(AdminError, match=expected):
+        await start(token_file=tmp_path / "token")
+
+
+async def test_taken_port_is_named(start: Start, daemon: Daemon, tmp_path: Path) -> None:
+    """One sentence with the address, and nothing is left listening."""
+    site = await start()
+    second = tmp_path / "second.sock"
+    with pytest.raises(AdminAddressInUse, match=rf"admin.http: 127.0.0.1:{site.port} is in use by another program"):
+        await start(http=HostPort("127.0.0.1", site.port or 0), path=second)
+    assert not second.exists()
+
+
+async def test_address_of_another_machine_is_named(start: Start) -> None:
+    """An address that this machine does not have is an error of its own."""
+    with pytest.raises(AdminError, match=r"admin.http: 192.0.2.1:8081 cannot be listened on"):
+        await start(http=HostPort("192.0.2.1", 8081))
+
+
+async def test_socket_is_for_user_and_group(start: Start, tmp_path: Path) -> None:
+    """Others on the machine cannot connect."""
+    await start()
+    assert stat.filemode(socket_path(tmp_path).stat().st_mode) == "srw-rw----"
+
+
+async def test_socket_of_a_dead_daemon_is_replaced(start: Start, tmp_path: Path) -> None:
+    """A crash leaves nothing to clean up by hand."""
+    path = socket_path(tmp_path)
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    await start()
+    assert await ask_locally(path, "GET", "/healthz") == (200, "ok\n")
+
+
+async def test_socket_of_a_living_daemon_is_left_alone(start: Start, tmp_path: Path) -> None:
+    """Two daemons never share a socket, and the first keeps it."""
+    await start(http=None)
+    with pytest.raises(AdminAddressInUse, match="a process listens on"):
+        await start(http=None)
+    assert await ask_locally(socket_path(tmp_path), "GET", "/healthz") == (200, "ok\n")
+
+
+async def test_stopped_site_leaves_no_socket(start: Start, tmp_path: Path) -> None:
+    """After a clean stop there is nothing to connect to."""
+    site = await start()
+    await site.stop()
+    assert not socket_path(tmp_path).exists()
+
+
+async def test_path_longer_than_a_socket_address_works(start: Start, tmp_path: Path) -> None:
+    """A deep state directory is no reason to fail, for the daemon or for the command line."""
+    path = socket_path(tmp_path / ("x" * 120))
+    await start(http=None, path=path)
+    connection = connect_to(path, timeout_s=5)
+    connection.close()
+    assert path.is_socket()
+
+
+async def test_unwritable_place_for_the_socket_is_named(start: Start, tmp_path: Path) -> None:
+    """What is wrong and where, instead of a traceback."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AdminError, match=r"cannot make the admin socket .*file/run/admin.sock: Not a directory"):
+        await start(path=tmp_path / "file" / "run" / "admin.sock")

@@ -1,0 +1,174 @@
+"""Golden cases of header fields, in both directions."""
+
+import pytest
+
+from router.core.headers import (
+    RawHeaders,
+    RequestHead,
+    clean_client_request_id,
+    connection_named,
+    mirror_lines,
+    read_head,
+    request_lines,
+    response_headers,
+    single,
+)
+
+
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [
+        ([], []),
+        ([(b"Accept", b"*/*")], [b"Accept: */*"]),
+        ([(b"X-Empty", b"")], [b"X-Empty: "]),
+        ([(b"X-A", b"1"), (b"x-a", b"2"), (b"X-A", b"1")], [b"X-A: 1", b"x-a: 2", b"X-A: 1"]),
+        ([(b"zebra", b"1"), (b"Apple", b"2")], [b"zebra: 1", b"Apple: 2"]),
+        ([(b"X-Bytes", b"caf\xc3\xa9 \xff")], [b"X-Bytes: caf\xc3\xa9 \xff"]),
+        ([(b"X-Colon", b"a: b, c")], [b"X-Colon: a: b, c"]),
+        ([(b"Content-Type", b"application/json")], [b"Content-Type: application/json"]),
+        ([(b"Content-Encoding", b"gzip")], [b"Content-Encoding: gzip"]),
+        ([(b"Accept-Encoding", b"br")], [b"Accept-Encoding: br"]),
+        ([(b"Cookie", b"a=1")], [b"Cookie: a=1"]),
+        ([(b"traceparent", b"00-1-2-01")], [b"traceparent: 00-1-2-01"]),
+        ([(b"azureml-model-deployment", b"green")], [b"azureml-model-deployment: green"]),
+        ([(b"Connection", b"close")], []),
+        ([(b"CONNECTION", b"keep-alive"), (b"Keep-Alive", b"timeout=5")], []),
+        ([(b"Connection", b"X-Secret, close"), (b"x-secret", b"1"), (b"X-Open", b"2")], [b"X-Open: 2"]),
+        ([(b"X-One", b"1"), (b"Connection", b"x-one"), (b"Connection", b" X-TWO "), (b"x-two", b"2")], []),
+        ([(b"Connection", b",, ,"), (b"X-A", b"1")], [b"X-A: 1"]),
+        ([(b"Connection", b"upgrade"), (b"Upgrade", b"websocket")], []),
+        ([(b"TE", b"trailers"), (b"Trailer", b"X-Sum")], []),
+        ([(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"3")], []),
+        ([(b"Proxy-Authorization", b"Basic x"), (b"Proxy-Connection", b"close")], []),
+        ([(b"Proxy-Authenticate", b"Basic")], []),
+        ([(b"Expect", b"100-continue")], []),
+        ([(b"Host", b"churn.example.com")], []),
+        ([(b"X-Forwarded-For", b"6.6.6.6"), (b"x-forwarded-host", b"evil")], []),
+        ([(b"X-Forwarded-Proto", b"https"), (b"X-Forwarded-Port", b"1"), (b"X-Forwarded-Server", b"e")], []),
+        ([(b"Forwarded", b"for=6.6.6.6"), (b"X-Real-IP", b"6.6.6.6")], []),
+        ([(b"X-Forwarded-Prefix", b"/a")], [b"X-Forwarded-Prefix: /a"]),
+        ([(b"X-Request-Id", b"mine"), (b"x-ms-client-request-id", b"mine")], []),
+        ([(b"x-teal-generation", b"9"), (b"X-Teal-Anything", b"1")], []),
+        ([(b"X-Teal-Mirror", b"1")], [b"X-Teal-Mirror: 1"]),
+        ([(b"Authorization", b"Bearer k")], []),
+    ],
+)
+def test_a_request_goes_on_with(came: RawHeaders, goes: list[bytes]) -> None:
+    """Order, spelling and duplicates stay; hop-by-hop fields and those that the router vouches for end here."""
+    assert request_lines(came, keep_credentials=False) == goes
+
+
+def test_a_credential_that_the_router_does_not_check_goes_on() -> None:
+    """Without authentication here the credential is meant for the model."""
+    assert request_lines([(b"Authorization", b"Bearer k")], keep_credentials=True) == [b"Authorization: Bearer k"]
+
+
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [
+        ([], []),
+        (
+            [(b"Set-Cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"Set-Cookie", b"a=1")],
+            [(b"Set-Cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"Set-Cookie", b"a=1")],
+        ),
+        ([(b"Content-Length", b"3")], [(b"Content-Length", b"3")]),
+        ([(b"Content-Encoding", b"br")], [(b"Content-Encoding", b"br")]),
+        ([(b"Server", b"model"), (b"Date", b"today")], [(b"Server", b"model"), (b"Date", b"today")]),
+        ([(b"Transfer-Encoding", b"chunked"), (b"Trailer", b"X-Sum")], []),
+        ([(b"Connection", b"close, X-Hop"), (b"X-Hop", b"1"), (b"X-End", b"2")], [(b"X-End", b"2")]),
+        ([(b"Connection", b"Content-Length"), (b"Content-Length", b"3")], [(b"Content-Length", b"3")]),
+        ([(b"Keep-Alive", b"timeout=5"), (b"Upgrade", b"h2c"), (b"Proxy-Authenticate", b"Basic")], []),
+        ([(b"azureml-model-deployment", b"evil"), (b"X-Request-Id", b"evil")], []),
+        ([(b"X-Ms-Client-Request-Id", b"evil"), (b"X-Teal-Generation", b"0")], []),
+        ([(b"ms-azureml-model-error-reason", b"x"), (b"ms-azureml-model-error-statuscode", b"1")], []),
+        (
+            [(b"x-ms-run-fn-exec-ms", b"1.234"), (b"X-Ms-Run-Function-Failed", b"True")],
+            [(b"x-ms-run-fn-exec-ms", b"1.234"), (b"X-Ms-Run-Function-Failed", b"True")],
+        ),
+        ([(b"WWW-Authenticate", b"Basic"), (b"Via", b"1.1 x")], [(b"WWW-Authenticate", b"Basic"), (b"Via", b"1.1 x")]),
+    ],
+)
+def test_an_answer_goes_on_with(came: RawHeaders, goes: list[tuple[bytes, bytes]]) -> None:
+    """Order, spelling and duplicates stay; hop-by-hop fields and the router's own words are not the model's."""
+    assert response_headers(came) == goes
+
+
+@pytest.mark.parametrize(
+    ("lines", "copy"),
+    [
+        ([b"Accept: */*"], [b"Accept: */*", b"x-teal-mirror: 1"]),
+        ([b"Authorization: Bearer k", b"COOKIE: a=1"], [b"x-teal-mirror: 1"]),
+        ([b"X-Api-Key: k", b"api-key: k"], [b"x-teal-mirror: 1"]),
+        ([b"Azureml-Model-Deployment: blue"], [b"x-teal-mirror: 1"]),
+        ([b"X-Text: cookie: a"], [b"X-Text: cookie: a", b"x-teal-mirror: 1"]),
+    ],
+)
+def test_a_copy_carries(lines: list[bytes], copy: list[bytes]) -> None:
+    """A copy is marked, and has neither credential nor pin."""
+    assert mirror_lines(lines) == copy
+
+
+def test_the_head_is_read_in_any_case_and_first_come() -> None:
+    """Names compare without case; of a repeated field the first counts."""
+    came = [
+        (b"AUTHORIZATION", b"Bearer a"),
+        (b"authorization", b"Bearer b"),
+        (b"AzureML-Model-Deployment", b"Green"),
+        (b"X-MS-Client-Request-ID", b"my id!"),
+        (b"X-TEAL-MIRROR", b"0"),
+        (b"user-agent", b"curl"),
+        (b"HOST", b"churn.x"),
+    ]
+    assert read_head(came) == RequestHead(
+        authorization=b"Bearer a",
+        deployment=b"Green",
+        client_request_id=b"myid",
+        is_marked=True,
+        user_agent=b"curl",
+        host=b"churn.x",
+    )
+
+
+def test_an_empty_head_has_nothing() -> None:
+    """What is absent is None or empty."""
+    assert read_head([]) == RequestHead(
+        authorization=None, deployment=None, client_request_id=b"", is_marked=False, user_agent=b"", host=b""
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "clean"),
+    [
+        (b"", b""),
+        (b"abc-DEF_123", b"abc-DEF_123"),
+        (b"a b\tc", b"abc"),
+        (b"\xc3\xa4\xff", b""),
+        (b"<script>", b"script"),
+        (b"x" * 40, b"x" * 40),
+        (b"x" * 41, b"x" * 40),
+        (b"!" * 100 + b"y", b"y"),
+    ],
+)
+def test_a_client_request_id_is_cleaned(value: bytes, clean: bytes) -> None:
+    """Letters, digits, `_` and `-` stay, at most 40 of them."""
+    assert clean_client_request_id(value) == clean
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (b"close", frozenset()),
+        (b"Keep-Alive, X-A", frozenset({b"x-a"})),
+        (b"x-a,,X-B ,", frozenset({b"x-a", b"x-b"})),
+        (b"content-length", frozenset()),
+    ],
+)
+def test_connection_names_fields(value: bytes, named: frozenset[bytes]) -> None:
+    """Its tokens are names of fields, except what says what becomes of the connection, and the framing."""
+    assert connection_named([(b"Connection", value)]) == named
+
+
+def test_single_is_the_first_of_its_name() -> None:
+    """A look-up by lower-case name yields the first value, or None."""
+    came = [(b"Date", b"1"), (b"date", b"2")]
+    assert (single(came, b"date"), single(came, b"expect")) == (b"1", None)

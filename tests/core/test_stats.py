@@ -1,0 +1,123 @@
+"""Counting, adding up and forgetting."""
+
+import pytest
+
+from router.core.record import RequestRecord
+from router.core.stats import Histogram, Totals, count
+
+
+def record(**fields: object) -> RequestRecord:
+    defaults = {"generation": 1, "began": 10.0, "request_id": "rid", "endpoint": "churn", "deployment": "blue"}
+    return RequestRecord(**defaults | fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [(0.0, 0), (0.001, 0), (0.0011, 1), (0.0025, 1), (1.0, 9), (60.0, 14), (60.1, 15), (1e9, 15)],
+)
+def test_a_bound_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
+    """Upper bounds are inclusive, as Prometheus has them; what is over the last has a bucket too."""
+    histogram = Histogram()
+    histogram.observe(seconds)
+    assert [i for i, number in enumerate(histogram.counts) if number] == [bucket]
+    assert histogram.sum_s == seconds
+
+
+def test_a_request_is_counted_where_it_went() -> None:
+    """Route, client status, model status, duration and bytes all count at its deployment."""
+    totals = Totals()
+    totals.request(record(status=424, model_status=500, request_bytes=3, response_bytes=5), now=10.5)
+    totals.request(record(status=200, model_status=200, route="pinned"), now=10.5)
+    blue = totals.endpoints["churn"].deployments["blue"]
+    assert (blue.live, blue.pinned, blue.model) == ({424: 1}, {200: 1}, {500: 1, 200: 1})
+    assert (blue.request_bytes, blue.response_bytes, blue.duration.sum_s) == (3, 5, 1.0)
+    assert totals.endpoints["churn"].refused == {}
+
+
+def test_a_request_that_no_model_answered_counts_no_model_status() -> None:
+    """A timeout has a client status only."""
+    totals = Totals()
+    totals.request(record(status=408), now=11.0)
+    blue = totals.endpoints["churn"].deployments["blue"]
+    assert (blue.live, blue.model) == ({408: 1}, {})
+
+
+def test_a_refused_request_counts_at_its_endpoint() -> None:
+    """What chose no deployment is counted apart; without an endpoint, under the empty name."""
+    totals = Totals()
+    totals.request(record(deployment="", status=401), now=11.0)
+    totals.request(record(endpoint="", deployment="", status=404), now=11.0)
+    assert (totals.endpoints["churn"].refused, totals.endpoints[""].refused) == ({401: 1}, {404: 1})
+    assert totals.endpoints["churn"].deployments == {}
+
+
+def filled() -> Totals:
+    totals = Totals()
+    totals.request(record(status=200, model_status=200, request_bytes=3, response_bytes=5), now=10.5)
+    churn = totals.endpoint("churn")
+    count(churn.refused, 401)
+    count(churn.mirror, "sent")
+    churn.mirror_bytes = 7
+    blue = churn.deployment("blue")
+    count(blue.mirrored, 200)
+    count(blue.failures, "reset")
+    blue.mirror_duration.observe(0.25)
+    blue.connections_opened = 2
+    blue.in_flight, blue.queued = 4, 1
+    process = totals.process
+    process.connections, process.connections_opened, process.access_log_dropped = 6, 9, 1
+    process.mirror_in_flight, process.mirror_held_bytes, process.loop_lag_s = 2, 100, 0.5
+    return totals
+
+
+def test_totals_of_two_processes_add_up() -> None:
+    """Every counter and gauge is the sum of both; the lag is the worst."""
+    total = filled()
+    total.add(filled())
+    churn = total.endpoints["churn"]
+    blue = churn.deployments["blue"]
+    assert (churn.refused, churn.mirror, churn.mirror_bytes) == ({401: 2}, {"sent": 2}, 14)
+    assert (blue.live, blue.model, blue.mirrored, blue.failures) == ({200: 2}, {200: 2}, {200: 2}, {"reset": 2})
+    assert (blue.request_bytes, blue.response_bytes, blue.connections_opened) == (6, 10, 4)
+    assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
+    assert (total.process.connections, total.process.connections_opened, total.process.loop_lag_s) == (12, 18, 0.5)
+
+
+def test_adding_leaves_the_other_alone() -> None:
+    """A sum shares no counter with what was added to it."""
+    total, other = Totals(), filled()
+    total.add(other)
+    total.request(record(status=200), now=11.0)
+    count(total.endpoints["churn"].refused, 401)
+    assert other == filled()
+
+
+def test_totals_are_not_shared() -> None:
+    """Each new object has counters of its own."""
+    filled()
+    assert Totals() == Totals()
+    assert Totals().endpoints == {}
+
+
+def test_what_a_process_had_in_hand_ends_with_it() -> None:
+    """Folding keeps counters and drops gauges."""
+    base = filled()
+    base.clear_gauges()
+    blue = base.endpoints["churn"].deployments["blue"]
+    assert (blue.in_flight, blue.queued, blue.live) == (0, 0, {200: 1})
+    process = base.process
+    assert (process.connections, process.mirror_in_flight, process.mirror_held_bytes, process.loop_lag_s) == (0, 0, 0, 0.0)
+    assert (process.connections_opened, process.access_log_dropped) == (9, 1)
+
+
+def test_series_of_removed_names_are_forgotten() -> None:
+    """Only named deployments stay, and what found no endpoint."""
+    totals = filled()
+    totals.endpoint("churn").deployment("green")
+    totals.endpoint("gone").deployment("blue")
+    totals.request(record(endpoint="", deployment="", status=404), now=11.0)
+    totals.keep_only({"churn": {"blue"}})
+    assert totals.endpoints.keys() == {"churn", ""}
+    assert totals.endpoints["churn"].deployments.keys() == {"blue"}
+    assert totals.endpoints["churn"].refused == {401: 1}
+    assert totals.endpoints[""].refused == {404: 1}

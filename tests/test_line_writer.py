@@ -1,0 +1,129 @@
+"""Lines reach the reader whole and in order, and a reader that stalls never holds the writer up."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from router.line_writer import LineWriter
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Read and write end."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def read_until(fd: int, end: bytes) -> bytes:
+    received = b""
+    while not received.endswith(end):
+        received += os.read(fd, 65536)
+    return received
+
+
+def test_lines_arrive_in_order(pipe: tuple[int, int]) -> None:
+    """What is written comes out as it went in."""
+    writer = LineWriter(pipe[1])
+    assert writer.write(b"one\n")
+    assert writer.write(b"two\n")
+    assert read_until(pipe[0], b"two\n") == b"one\ntwo\n"
+    writer.close(timeout_s=5)
+    assert writer.dropped == 0
+
+
+def test_close_writes_what_is_queued(pipe: tuple[int, int]) -> None:
+    """A clean exit loses no line."""
+    writer = LineWriter(pipe[1])
+    writer.write(b"last words\n")
+    writer.close(timeout_s=5)
+    assert os.read(pipe[0], 100) == b"last words\n"
+
+
+def test_stalled_reader_costs_lines_not_time(pipe: tuple[int, int]) -> None:
+    """With nobody reading, writes return at once, lines above the bound are dropped and each one is counted."""
+    writer = LineWriter(pipe[1], max_bytes=10_000)
+    taken = sum(writer.write(b"x" * 999 + b"\n") for _ in range(1000))
+    assert 10 <= taken < 1000
+    assert writer.dropped == 1000 - taken
+    writer.close(timeout_s=0)
+
+
+def test_every_line_is_either_read_or_counted(pipe: tuple[int, int]) -> None:
+    """After a stall and a close that gives up, lines in the pipe and lines dropped add up to those written."""
+    writer = LineWriter(pipe[1], max_bytes=500_000)
+    for _ in range(1000):
+        writer.write(b"x" * 999 + b"\n")
+    writer.close(timeout_s=0)
+    os.set_blocking(pipe[0], False)
+    assert os.read(pipe[0], 1_000_000).count(b"\n") + writer.dropped == 1000
+
+
+def test_stalled_pipe_is_left_with_whole_lines(pipe: tuple[int, int]) -> None:
+    """A pipe that fills up never ends in half a line, so another process may write to it too."""
+    writer = LineWriter(pipe[1])
+    for _ in range(500):
+        writer.write(b"y" * 998 + b"\n")
+    writer.close(timeout_s=0)
+    os.set_blocking(pipe[0], False)
+    assert os.read(pipe[0], 1_000_000).endswith(b"\n")
+
+
+def test_writes_after_a_stall_come_through(pipe: tuple[int, int]) -> None:
+    """A reader that comes back gets later lines."""
+    writer = LineWriter(pipe[1], max_bytes=200_000)
+    while writer.write(b"z" * 999 + b"\n"):
+        pass
+    received = bytearray()
+    reader = threading.Thread(target=lambda: received.extend(read_until(pipe[0], b"the end\n")))
+    reader.start()
+    while not writer.write(b"the end\n"):
+        pass
+    reader.join(timeout=30)
+    writer.close(timeout_s=5)
+    assert received.endswith(b"z\nthe end\n")
+
+
+def test_line_over_the_batch_size_arrives_whole(pipe: tuple[int, int]) -> None:
+    """A line longer than a pipe's atomic write is still one line."""
+    writer = LineWriter(pipe[1])
+    line = b"w" * 300_000 + b"\n"
+    writer.write(line)
+    assert read_until(pipe[0], b"\n") == line
+    writer.close(timeout_s=5)
+
+
+def test_full_non_blocking_socket_takes_the_rest_later() -> None:
+    """Partial writes are continued where they stopped."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        writer = LineWriter(ours.fileno())
+        line = b"v" * 200_000 + b"\n"
+        writer.write(line)
+        assert read_until(theirs.fileno(), b"\n") == line
+        writer.close(timeout_s=5)
+
+
+def test_closed_reader_drops_and_counts() -> None:
+    """A broken pipe is no reason to die."""
+    reader, fd = os.pipe()
+    os.close(reader)
+    writer = LineWriter(fd)
+    writer.write(b"nobody\n")
+    writer.close(timeout_s=5)
+    os.close(fd)
+    assert writer.dropped == 1
+
+
+def test_line_after_close_is_dropped(pipe: tuple[int, int]) -> None:
+    """A closed writer takes nothing, and says so."""
+    writer = LineWriter(pipe[1])
+    writer.close(timeout_s=5)
+    assert not writer.write(b"too late\n")
+    assert writer.dropped == 1

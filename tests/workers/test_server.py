@@ -1,0 +1,257 @@
+"""Connections, probes, concurrency and the drain of a real worker."""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+
+AT_THE_GATE = """
+import gate
+def init(): pass
+def run(raw_data):
+    if raw_data == "wait":
+        gate.wait()
+    return raw_data
+"""
+
+ASYNC_AT_THE_GATE = AT_THE_GATE.replace("def run", "async def run")
+
+BOTH = pytest.mark.parametrize("script", [AT_THE_GATE, ASYNC_AT_THE_GATE], ids=["def", "async"])
+
+
+@BOTH
+async def test_a_probe_is_answered_while_run_blocks(start, script):
+    """One busy run() at concurrency 1 delays no liveness probe."""
+    worker = start(script)
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    probe = await worker.request("GET", "/")
+    assert (probe.status, probe.body, busy.done()) == (200, b"Healthy", False)
+    await worker.gate.open()
+    assert (await busy).body == b'"wait"'
+
+
+async def test_concurrency_is_how_many_run_at_a_time(start):
+    """With two run threads, one at the gate leaves one for others."""
+    worker = start(AT_THE_GATE, "--concurrency", "2")
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    assert (await worker.score("quick")).body == b'"quick"'
+    await worker.gate.open()
+    assert (await busy).body == b'"wait"'
+
+
+async def test_async_runs_overlap_up_to_the_concurrency(start):
+    """Two `async def run` meet: neither could end alone."""
+    worker = start(
+        """
+        import asyncio
+        waiting = []
+        def init(): pass
+        async def run(raw_data):
+            waiting.append(asyncio.Event())
+            if len(waiting) == 2:
+                for event in waiting: event.set()
+            await waiting[0].wait()
+            return len(waiting)
+        """,
+        *("--concurrency", "2"),
+    )
+    replies = await asyncio.gather(worker.score(), worker.score())
+    assert [reply.body for reply in replies] == [b"2", b"2"]
+
+
+@BOTH
+async def test_a_request_whose_client_left_before_its_turn_never_runs(start, script):
+    """Work that nobody waits for must not delay those who wait."""
+    worker = start(script.replace("if raw", "print(raw_data)\n    if raw"))
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\ngone")
+    await writer.drain()
+    writer.write_eof()
+    writer.close()
+    # The worker takes connections in order: with this answer it has seen the other one come and go.
+    assert (await worker.request("GET", "/")).status == 200
+    await worker.gate.open()
+    await busy
+    assert (await worker.score("next")).body == b'"next"'
+    assert worker.stdout == "wait\nnext\n"
+
+
+async def test_a_client_that_leaves_during_run_harms_nobody(start):
+    """The result is discarded, and the worker says nothing about it."""
+    worker = start(AT_THE_GATE)
+    _, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
+    await writer.drain()
+    await worker.gate.entered()
+    writer.close()
+    await writer.wait_closed()
+    await worker.gate.open()
+    assert (await worker.score("next")).body == b'"next"'
+    assert worker.stderr == ""
+
+
+async def test_connections_are_kept_alive(start):
+    """Many requests on one connection."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    assert await _score_on(reader, writer, b"1") == b'"1"'
+    assert await _score_on(reader, writer, b"2") == b'"2"'
+    writer.close()
+
+
+async def test_pipelined_requests_are_answered_in_order(start):
+    """Two requests in one segment are two answers."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    one = b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n"
+    writer.write(one + b"1" + one + b"2")
+    assert [await _read_answer(reader), await _read_answer(reader)] == [b'"1"', b'"2"']
+    writer.close()
+
+
+async def test_a_request_in_many_pieces_is_one_request(start):
+    """Byte by byte, as a slow client sends it."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    for byte in b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 3\r\n\r\nabc":
+        writer.write(bytes((byte,)))
+        await writer.drain()
+    assert await _read_answer(reader) == b'"abc"'
+    writer.close()
+
+
+async def test_a_client_that_expects_100_gets_it(start):
+    """The body is sent only after the go-ahead."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"x")
+    assert await _read_answer(reader) == b'"x"'
+    writer.close()
+
+
+async def test_an_http_1_0_client_is_answered_and_closed(start):
+    """HTTP/1.0 knows no kept connection here."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+    answer = await reader.read()
+    assert b"Connection: close\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n"x"')
+    writer.close()
+
+
+async def test_garbage_is_a_400_in_one_line_of_log(start):
+    """What is no HTTP ends its own connection only."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"GET / HTTP/1.1\r\nbad header\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    assert worker.stderr.count("\n") <= 1
+    assert (await worker.score("next")).status == 200
+
+
+async def test_head_of_a_probe_has_no_body(start):
+    """HEAD is GET without the body."""
+    worker = start(AT_THE_GATE)
+    reply = await worker.request("HEAD", "/")
+    assert (reply.status, reply.headers["Content-Length"], reply.body) == (200, "7", b"")
+
+
+async def test_an_idle_worker_stops_with_0(start):
+    """SIGTERM, STOPPING, exit status 0, not a word."""
+    worker = start(AT_THE_GATE)
+    worker.terminate()
+    assert (worker.ended(), worker.stderr) == (0, "")
+
+
+@BOTH
+async def test_what_is_in_flight_is_answered_after_sigterm(start, script):
+    """The answer tells the client to close, and the worker ends with 0."""
+    worker = start(script)
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    worker.terminate()
+    await worker.gate.open()
+    reply = await busy
+    assert (reply.body, reply.headers["Connection"]) == (b'"wait"', "close")
+    assert (worker.ended(), worker.stderr) == (0, "")
+
+
+async def test_a_request_on_an_open_connection_is_answered_after_sigterm(start):
+    """A kept connection that is used while the worker drains gets its answer, then ends."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    assert await _score_on(reader, writer, b"1") == b'"1"'
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    worker.terminate()
+    writer.write(b"GET / HTTP/1.1\r\nHost: w\r\n\r\n")
+    answer = await reader.read()
+    assert b"Connection: close\r\n" in answer
+    assert answer.endswith(b"Healthy")
+    await worker.gate.open()
+    await busy
+    assert worker.ended() == 0
+    writer.close()
+
+
+async def test_idle_connections_do_not_keep_a_worker(start):
+    """A client that says nothing is closed, not waited for."""
+    worker = start(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    assert await _score_on(reader, writer, b"1") == b'"1"'
+    worker.terminate()
+    assert (worker.ended(), await reader.read(), worker.stderr) == (0, b"", "")
+    writer.close()
+
+
+async def test_the_drain_timeout_cuts_and_counts(start):
+    """Exit status 0 all the same, and a line with the number."""
+    worker = start(AT_THE_GATE, "--drain-timeout", "0.1")
+    _, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
+    await worker.gate.entered()
+    worker.terminate()
+    assert (worker.ended(), worker.stderr) == (0, "teal worker: drain timeout: 1 requests cut after 0.1 s\n")
+    writer.close()
+
+
+async def test_a_second_sigterm_ends_at_once(start):
+    """Even while run() blocks."""
+    worker = start(AT_THE_GATE)
+    _, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
+    await worker.gate.entered()
+    worker.terminate()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.ended() == 0
+    writer.close()
+
+
+async def test_a_draining_worker_leaves_the_listening_socket_to_others(start):
+    """The socket is shared: it must not be shut down, only let go of."""
+    worker = start(AT_THE_GATE)
+    with socket.socket(socket.AF_UNIX) as client:
+        worker.terminate()
+        assert worker.ended() == 0
+        with pytest.raises(ConnectionRefusedError):
+            client.connect(str(worker.socket_path))
+
+
+async def _score_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> bytes:
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    return await _read_answer(reader)
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    return await reader.readexactly(length)
