@@ -97,7 +97,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._expects_no_body = expects_no_body
         self._has_answered = False
-        self._begin_message()
         assert self._transport is not None
         self._transport.write(head + body if len(body) < 65536 else head)
         if len(body) >= 65536:
@@ -181,13 +180,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        # A new list: fields that follow are trailers, or belong to another message.
+        headers, self._headers, self._head_bytes = self._headers, [], 0
         if status < 200:
             return
-        length, is_chunked = _framing(self._headers)
+        length, is_chunked = _framing(headers)
         has_body = not self._expects_no_body and status not in _NO_BODY
         self._until_close = has_body and length is None and not is_chunked
         if self._sink is not None:
-            self._sink.head(AnswerHead(status, self._headers, length, has_body=has_body))
+            self._sink.head(AnswerHead(status, headers, length, has_body=has_body))
         if self._expects_no_body:
             # The parser would wait for the announced body of an answer to HEAD, so this connection ends here.
             self._is_reusable = False
@@ -201,18 +202,11 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status == 101:
             self._lose(UpstreamLost("garbage"))  # nobody asked to switch protocols
-        elif status < 200:
-            self._begin_message()
-        else:
+        elif status >= 200:
             self._is_reusable = self._is_reusable and self._parser.should_keep_alive()
             self._finish()
 
     # Ends of an exchange
-
-    def _begin_message(self) -> None:
-        self._headers = []
-        self._head_bytes = 0
-        self._until_close = False
 
     def _finish(self) -> None:
         sink, self._sink = self._sink, None

@@ -104,7 +104,13 @@ def test_a_model_error_names_the_models_status() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "content_type", "body", "extra"),
     [
-        (AccessDenied(), 401, b"text/plain", b"key_auth_access_denied", b'www-authenticate: Bearer error="invalid_token"'),
+        (
+            AccessDenied(),
+            401,
+            b"text/plain",
+            b"key_auth_access_denied",
+            b'www-authenticate: Bearer error="invalid_token"',
+        ),
         (AuthHeaderMissing(), 401, b"text/plain", b"key_auth_bad_header_forbidden", b"www-authenticate: Bearer"),
         (BadRequest("No."), 400, b"text/plain", b"No.", b"x-teal-reason: bad_request"),
         (
@@ -153,7 +159,13 @@ def test_a_model_error_names_the_models_status() -> None:
         (RequestTimeout(), 408, b"text/plain", b"upstream request timeout", b"x-teal-reason: upstream_timeout"),
         (QueueFull(), 429, b"text/plain", b"", b"ms-azureml-model-error-reason: too_many_pending_request"),
         (QueueFull(), 429, b"text/plain", b"", b"retry-after: 1"),
-        (NoReadyInstance(), 424, b"text/plain", b"no healthy upstream", b"ms-azureml-model-error-reason: model_not_ready"),
+        (
+            NoReadyInstance(),
+            424,
+            b"text/plain",
+            b"no healthy upstream",
+            b"ms-azureml-model-error-reason: model_not_ready",
+        ),
         (
             UpstreamReset(),
             424,

@@ -63,7 +63,9 @@ def record() -> RequestRecord:
     return RequestRecord(generation=1, began=0.0, request_id="id")
 
 
-def routed(target: bytes, *headers: tuple[bytes, bytes], into: RequestRecord | None = None, mode: str = "key") -> Chosen:
+def routed(
+    target: bytes, *headers: tuple[bytes, bytes], into: RequestRecord | None = None, mode: str = "key"
+) -> Chosen:
     spec = EndpointSpec(
         name="churn",
         auth_mode=mode,  # type: ignore[arg-type]  # a parameter of the tests

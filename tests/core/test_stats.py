@@ -106,7 +106,12 @@ def test_what_a_process_had_in_hand_ends_with_it() -> None:
     blue = base.endpoints["churn"].deployments["blue"]
     assert (blue.in_flight, blue.queued, blue.live) == (0, 0, {200: 1})
     process = base.process
-    assert (process.connections, process.mirror_in_flight, process.mirror_held_bytes, process.loop_lag_s) == (0, 0, 0, 0.0)
+    assert (process.connections, process.mirror_in_flight, process.mirror_held_bytes, process.loop_lag_s) == (
+        0,
+        0,
+        0,
+        0.0,
+    )
     assert (process.connections_opened, process.access_log_dropped) == (9, 1)
 
 

@@ -15,7 +15,9 @@ def table() -> TableSpec:
 
 
 @pytest.mark.parametrize(
-    "message", [Apply(table(), ProxyLimits(access_log=False)), Drain(), Drain(hurry=True)], ids=["apply", "drain", "hurry"]
+    "message",
+    [Apply(table(), ProxyLimits(access_log=False)), Drain(), Drain(hurry=True)],
+    ids=["apply", "drain", "hurry"],
 )
 def test_a_message_down_arrives_as_it_was_sent(message: Apply | Drain) -> None:
     """What a frame carries decodes to an equal message."""
