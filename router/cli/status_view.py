@@ -25,7 +25,7 @@ def picture(history: History, *, now: float) -> RenderableType:
     recent = history.recent()
     parts: list[RenderableType] = [_head(status, now), *_problems(status)]
     for endpoint in status.endpoints:
-        parts += [Text(), _title(endpoint), _table(endpoint, recent), _counts(endpoint), *_failures(endpoint)]
+        parts += [Text(), _title(endpoint), _table(endpoint, recent), _counts(endpoint), *_held(endpoint), *_failures(endpoint)]
     if not status.endpoints:
         parts += [Text(), Text("no endpoints")]
     return Group(*parts)
@@ -51,6 +51,11 @@ def _problems(status: RouterStatus) -> Iterator[Text]:
 
 def _title(endpoint: EndpointView) -> Text:
     return Text.assemble((endpoint.name, "bold"), f"  {endpoint.scoring_uri}  ", (endpoint.auth_mode, "dim"))
+
+
+def _held(endpoint: EndpointView) -> Iterator[Text]:
+    if endpoint.held:
+        yield Text(endpoint.held, "yellow")
 
 
 def _table(endpoint: EndpointView, recent: Mapping[tuple[str, str], Recent]) -> Table:

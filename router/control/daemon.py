@@ -19,7 +19,7 @@ from router.control.admin import AdminAddresses, AdminError, AdminSite
 from router.control.applier import Applier
 from router.control.config.load import ConfigError, Loaded, load_config, load_content
 from router.control.config.schema import RouterConfig
-from router.control.config.watch import FileEvent, current, watch
+from router.control.config.watch import Changed, FileEvent, current, watch
 from router.control.listeners import ListenError, bind, from_systemd, spread
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 _START_PATIENCE_S = 10.0
 _LAG_EVERY_S = 0.5
 _STOP_MARGIN_S = 5.0
+#: How often files that a deployment lacked are looked for.
+_LOOK_AGAIN_EVERY_S = 2.0
 #: What a reload cannot change.
 _RESTART_FIELDS = ("listen", "admin", "state_dir", "proxy", "log")
 
@@ -58,37 +60,39 @@ def serve(options: ServeOptions) -> int:
         try:
             runner.run(_serve(options))
         except StartError as error:
-            print(f"teal: {error}", file=sys.stderr)
+            print(error, file=sys.stderr)
             return 1
     return 0
 
 
 async def _serve(options: ServeOptions) -> None:
     passed = from_systemd(os.environ, os.getpid())
-    loaded, refused = await asyncio.to_thread(_read, options.config)
+    found, loaded, refused = await asyncio.to_thread(_read, options.config)
     state_dir = _state_dir(options, loaded.config if loaded else None)
+    if loaded is None and not state_dir.exists():
+        raise _nothing_to_serve(refused)  # and nothing made on disk for a mistyped path
     try:
         state = State.open(state_dir)
     except StateError as error:
-        raise StartError(str(error)) from error
+        raise StartError(f"teal: {error}") from error
     try:
         if loaded is None:
             loaded = _last_good(state, options.config, refused)
-        daemon = Daemon(options, loaded, state, state_dir, passed)
-        if refused is not None:
-            daemon.reloads.refused(refused.problems)
+        daemon = Daemon(options, found=found, loaded=loaded, state=state, state_dir=state_dir, passed=passed)
         await daemon.run()
     except (ListenError, AdminError, StateError) as error:
-        raise StartError(str(error)) from error
+        raise StartError(f"teal: {error}") from error
     finally:
         state.close()
 
 
-def _read(path: Path) -> tuple[Loaded | None, ConfigError | None]:
+def _read(path: Path) -> tuple[FileEvent, Loaded | None, ConfigError | None]:
+    found = current(path)
     try:
-        return load_config(path), None
+        loaded = load_content(found.content, path) if isinstance(found, Changed) else load_config(path)
     except ConfigError as error:
-        return None, error
+        return found, None, error
+    return Changed(loaded.content), loaded, None
 
 
 def _state_dir(options: ServeOptions, config: RouterConfig | None) -> Path:
@@ -107,20 +111,37 @@ def _last_good(state: State, path: Path, refused: ConfigError | None) -> Loaded:
             return load_content(text.encode(), path)
         except ConfigError:
             pass  # written by another version; the file's own problems are what the operator can act on
-    raise StartError(f"{refused}\nno config was ever applied that could be served instead")
+    raise _nothing_to_serve(refused)
+
+
+def _nothing_to_serve(refused: ConfigError | None) -> StartError:
+    return StartError(f"{refused}\nteal: nothing to serve: no config was ever applied that could take its place")
 
 
 class Daemon:
-    """Everything that runs, and the loop that holds it together."""
+    """Everything that runs, and the loop that holds it together.
+
+    Args:
+        found: What is in the config file. If it is not `loaded`, that is what was applied last.
+        passed: Sockets from systemd.
+    """
 
     def __init__(
-        self, options: ServeOptions, loaded: Loaded, state: State, state_dir: Path, passed: list[socket.socket]
+        self,
+        options: ServeOptions,
+        *,
+        found: FileEvent,
+        loaded: Loaded,
+        state: State,
+        state_dir: Path,
+        passed: list[socket.socket],
     ) -> None:
         config = loaded.config
         writer = logs.configure(config.log.format, config.log.level, "control")
         self.reloads = Reloads(options.config)
         self._writer = writer
         self._options = options
+        self._found = found
         self._start_with = loaded
         self._state = state
         self._state_dir = state_dir
@@ -129,6 +150,8 @@ class Daemon:
         self._lag_s = 0.0
         self._manager = ServiceManager(os.environ)
         self._reload_asked = asyncio.Event()
+        # Two at a time could leave the older content in force.
+        self._reloading = asyncio.Lock()
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
         slots = _slots(config)
@@ -177,6 +200,9 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_file(), name="follow-file")
             group.create_task(self._follow_requests(), name="follow-requests")
+            group.create_task(self._look_again(), name="look-again")
+            if self._options.try_file is not None:
+                group.create_task(self._show_trial(self._options.try_file), name="trial")
 
     def status(self) -> RouterStatus:
         """One snapshot of the whole router."""
@@ -211,7 +237,7 @@ class Daemon:
     # Start and stop
 
     async def _start(self) -> None:
-        config = self._start_with.config
+        admin = self._start_with.config.admin.address
         log.info(
             "daemon.started",
             version=__version__,
@@ -219,18 +245,19 @@ class Daemon:
             config=str(self._options.config.absolute()),
             state_dir=str(self._state_dir),
             listening=self._base_url,
-            admin=str(config.admin.http),
+            admin=f"http://{admin.host}:{self._site.port}" if admin else None,
             proxies=len(self._proxies.statuses()),
         )
         await self._bring_into_force(self._start_with)
+        if self._found != Changed(self._start_with.content):
+            log.warning("config.fell_back", hint="serving what was applied last, until the file is repaired")
+            await self._judge(self._found)
         await self._applier.wait_until_settled(_START_PATIENCE_S)
         self._proxies.start()
         await self._proxies.applied(self._applier.table.generation)
         self._phase = Phase.SERVING
         self._manager.ready(self._summary())
         log.info("daemon.serving", generation=self._applier.table.generation, unready=self._applier.unready())
-        if self._options.try_file is not None:
-            self._print_trial(config, self._options.try_file)
 
     async def _drain(self) -> None:
         self._phase = Phase.DRAINING
@@ -258,32 +285,48 @@ class Daemon:
     # Reloads
 
     async def _follow_file(self) -> None:
-        async with aclosing(watch(self._options.config, seen=self._start_with.content)) as events:
+        seen = self._found.content if isinstance(self._found, Changed) else None
+        async with aclosing(watch(self._options.config, seen=seen)) as events:
             async for event in events:
-                await self._reload(event)
+                async with self._reloading:
+                    await self._judge(event)
 
     async def _follow_requests(self) -> None:
         """SIGHUP and `POST /reload`: look at the file now."""
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
-            self._manager.reloading()
-            await self._reload(await asyncio.to_thread(current, self._options.config))
-            self._manager.ready(self._summary())
+            async with self._reloading:
+                self._manager.reloading()
+                await self._judge(await asyncio.to_thread(current, self._options.config))
+                self._manager.ready(self._summary())
 
-    async def _reload(self, event: FileEvent) -> None:
+    async def _look_again(self) -> None:
+        """A deployment that lacked a file starts once the file is there, as one whose init() raised is tried again."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_EVERY_S)
+            async with self._reloading:
+                await self._applier.look_again()
+
+    async def _judge(self, event: FileEvent) -> None:
         loaded = await self.reloads.judge(event)
         if loaded is not None:
-            await self._bring_into_force(loaded)
+            try:
+                await self._bring_into_force(loaded)
+            except StateError as error:
+                self.reloads.refused([loaded.problem((), str(error))])
         self._manager.status(self._summary())
 
     async def _bring_into_force(self, loaded: Loaded) -> None:
         self._warn_of_restart(loaded.config)
         generation = await self._applier.apply(loaded.config)
         self.reloads.applied(loaded)
-        text = loaded.content.decode("utf-8-sig")
-        await asyncio.to_thread(self._state.record_config, text, hashlib.sha256(loaded.content).hexdigest())
         log.info("config.applied", path=str(loaded.path), generation=generation)
+        text = loaded.content.decode("utf-8-sig")
+        try:
+            await asyncio.to_thread(self._state.record_config, text, hashlib.sha256(loaded.content).hexdigest())
+        except StateError as error:
+            log.error("config.not_recorded", reason=str(error))
 
     def _warn_of_restart(self, config: RouterConfig) -> None:
         before = self._start_with.config
@@ -322,8 +365,9 @@ class Daemon:
             last_success=self.reloads.last_success,
         )
 
-    def _print_trial(self, config: RouterConfig, try_file: Path) -> None:
-        line = curl_line(self._base_url, config, self._state, try_file, now=time.time())
+    async def _show_trial(self, try_file: Path) -> None:
+        await self._applier.wait_until_ready()
+        line = curl_line(self._base_url, self._applier.config, self._state, try_file, now=time.time())
         print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
 
     async def _tick(self) -> None:

@@ -99,6 +99,7 @@ function section(endpoint, status) {
   scroll.append(table);
   part.append(make("h2", endpoint.name), make("div", `${endpoint.scoring_uri} · ${endpoint.auth_mode}`, "dim"), scroll);
   part.append(make("div", `copies: ${listed(endpoint.mirror)} · refused: ${listed(endpoint.refused)}`, "dim"));
+  if (endpoint.held) part.append(make("div", endpoint.held, "bad"));
   for (const deployment of endpoint.deployments.filter(d => d.reason)) {
     part.append(make("div", `${deployment.name}: ${deployment.reason}`, "bad"));
     if (deployment.log_tail.length) part.append(make("pre", deployment.log_tail.join("\\n")));
