@@ -36,10 +36,10 @@ def reference() -> str:
     """A table for each part of the config file."""
     schema = json_schema()
     parts = {"RouterConfig": schema, **schema["$defs"]}
-    return "\n".join("\n".join(_section(title, parts[name])) for title, name in SECTIONS)
+    return "\n".join("\n".join(_section(title, parts[name], parts)) for title, name in SECTIONS)
 
 
-def _section(title: str, part: dict[str, Any]) -> Iterator[str]:
+def _section(title: str, part: dict[str, Any], parts: dict[str, Any]) -> Iterator[str]:
     yield f"\n#### {title}\n\n| field | default | meaning |\n|---|---|---|"
     for name, field in part["properties"].items():
         if name in part.get("required", ()):
@@ -48,7 +48,9 @@ def _section(title: str, part: dict[str, Any]) -> Iterator[str]:
             default = ""
         else:
             default = f"`{field['default']}`"
-        yield f"| `{name}` | {default} | {field['description']} |"
+        # Where a field says the same as its part, the schema says it once.
+        meaning = field.get("description") or parts[field["$ref"].rpartition("/")[2]]["description"]
+        yield f"| `{name}` | {default} | {meaning} |"
 
 
 def test_the_readme_documents_every_field() -> None:
