@@ -11,8 +11,6 @@ import threading
 import traceback
 from pathlib import Path
 
-from multidict import CIMultiDict
-
 from workers import environment, parent
 from workers.listening import open_listener
 from workers.messages import describe, say, show_traceback
@@ -149,8 +147,7 @@ def _warm_up(script: Script, body: Path, content_type: str, loop: asyncio.Abstra
         content = body.read_bytes()
     except OSError as error:
         raise ScriptError(f"cannot read the warm-up request: {error}") from None
-    headers: CIMultiDict[str] = CIMultiDict({"Content-Type": content_type})
-    request = ScoreRequest("POST", "/score", headers, content)
+    request = ScoreRequest("POST", "/score", [(b"Content-Type", content_type.encode())], content)
     answer = loop.run_until_complete(script.answer_async(request)) if script.is_async else script.answer(request)
     if answer.status != 200:
         raise ScriptError(f"warm-up was answered {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}")

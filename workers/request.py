@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple
+from typing import NamedTuple, Sequence, Tuple
+
+from multidict import CIMultiDict
 
 
 class ScoreRequest(NamedTuple):
@@ -10,9 +12,17 @@ class ScoreRequest(NamedTuple):
 
     method: str
     target: str
-    headers: Mapping[str, str]
-    """Case-insensitive; `items()` repeats a name that was sent several times."""
+    raw_headers: Sequence[Tuple[bytes, bytes]]
+    """In the order they were sent; most scripts never look at them, so nothing is decoded before one does."""
     body: bytes
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers as text, decoded anew each time; what is no UTF-8 survives as surrogates."""
+        return CIMultiDict(
+            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+            for name, value in self.raw_headers
+        )
 
     @property
     def path(self) -> str:

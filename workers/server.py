@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import os
 import socket
-import uuid
 from typing import Awaitable, Callable, Dict, FrozenSet, List, Optional, Tuple
 
 from aiohttp import HttpVersion11, web
 
-from workers import VERSION
-from workers.encode import CLIENT_REQUEST_ID, REQUEST_ID, SERVER_VERSION, Answer, refusal
+from workers import fast
+from workers.encode import CLIENT_REQUEST_ID, REQUEST_ID, Answer, refusal
 from workers.messages import http_logger
 from workers.request import ScoreRequest
-from workers.runners import Runner
+from workers.runners import Runner, finish
 from workers.swagger import Swagger
-from workers.wire import WITHOUT_BODY, render_head
+from workers.traffic import Phase, Traffic
+from workers.wire import MAX_ID_LENGTH, WITHOUT_BODY, HeadRenderer
 
 Route = Callable[[web.BaseRequest], Awaitable[Answer]]
 
 ECHOED = (REQUEST_ID, CLIENT_REQUEST_ID)
-MAX_ID_LENGTH = 100  # Azure's limit
 MAX_HEAD_BYTES = 65536  # of one line; the router has its own, smaller limit
 KEEP_ALIVE_S = 3600.0  # the router's pool decides; closing first would race with its next request
 JOINED_BYTES = 65536  # a head and a body up to here are one write; above, joining costs more than a second write
@@ -34,13 +32,6 @@ HEALTHY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"Healthy
 EMPTY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"")
 SCORE_METHODS = frozenset(("GET", "POST", "OPTIONS"))
 READ_METHODS = frozenset(("GET", "HEAD"))
-
-
-class Phase(enum.Enum):
-    """SERVING until SIGTERM, then DRAINING until the process ends."""
-
-    SERVING = enum.auto()
-    DRAINING = enum.auto()
 
 
 class Sent(web.StreamResponse):
@@ -69,9 +60,8 @@ class ScoreServer:
         self._runner = runner
         self._swagger = swagger
         self._run_methods = run_methods
-        self._phase = Phase.SERVING
-        self._in_flight = 0
-        self._version = os.environ.get("HTTP_X_MS_SERVER_VERSION") or f"teal/{VERSION}"
+        self._traffic = Traffic()
+        self._renderer = HeadRenderer(os.environ)
         self._routes: Dict[str, Tuple[FrozenSet[str], Route]] = {
             "/": (READ_METHODS, _answer_probe),
             "/score": (SCORE_METHODS, self._score),
@@ -95,42 +85,50 @@ class ScoreServer:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
         if listener.family == socket.AF_UNIX:
-            self._listening = await loop.create_unix_server(self._http, sock=listener)
+            self._listening = await loop.create_unix_server(self._connect, sock=listener)
         else:
-            self._listening = await loop.create_server(self._http, sock=listener)
+            self._listening = await loop.create_server(self._connect, sock=listener)
 
     async def drain(self, timeout_s: float) -> int:
         """Accept nothing more and answer what is here; return how many requests the timeout cut."""
-        self._phase = Phase.DRAINING
+        self._traffic.phase = Phase.DRAINING
         if self._listening:
             self._listening.close()
         now = asyncio.get_running_loop().time
         deadline = now() + timeout_s
-        seen, quiet_since = -1, now()
+        begun, quiet_since = -1, now()
         # A request may be on its way on a connection that looks idle: closing it now would answer with a reset.
-        while self._http.connections and now() < deadline and now() - quiet_since < QUIET_S:
-            if self._is_busy() or seen != self._http.requests_count:
-                seen, quiet_since = self._http.requests_count, now()
+        while self._transports() and now() < deadline and now() - quiet_since < QUIET_S:
+            if self._is_busy() or begun != self._traffic.begun:
+                begun, quiet_since = self._traffic.begun, now()
             await asyncio.sleep(POLL_S)
-        return self._in_flight
+        return self._traffic.in_flight
 
     async def close(self) -> None:
         """End the connections, which must be idle."""
+        for connection in list(self._traffic.fast):
+            connection.close()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=1.0)
 
+    def _connect(self) -> asyncio.Protocol:
+        if not fast.IS_AVAILABLE:
+            return self._http()
+        return fast.FastConnection(self._runner, self._renderer, self._traffic, self._http)
+
+    def _transports(self) -> List[asyncio.Transport]:
+        connections = (connection.transport for connection in self._http.connections)
+        return [transport for transport in connections if transport] + list(self._traffic.fast)
+
     def _is_busy(self) -> bool:
-        return self._in_flight > 0 or any(
-            connection.transport and connection.transport.get_write_buffer_size()
-            for connection in self._http.connections
-        )
+        return self._traffic.in_flight > 0 or any(transport.get_write_buffer_size() for transport in self._transports())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._in_flight += 1
+        self._traffic.began()
         try:
             return await self._write(request, await self._answer(request))
         finally:
-            self._in_flight -= 1
+            self._traffic.ended()
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         for name in ECHOED:
@@ -152,14 +150,15 @@ class ScoreServer:
             body = await request.content.read()
         except web.RequestPayloadError as error:
             return refusal(400, f"The body is not what its headers announce: {error}")
-        return await self._runner.submit(ScoreRequest(request.method, request.raw_path, request.headers, body))
+        return await finish(self._runner, ScoreRequest(request.method, request.raw_path, request.raw_headers, body))
 
     async def _describe(self, request: web.BaseRequest) -> Answer:
         return self._swagger.answer(request.query.get("version"))
 
     async def _write(self, request: web.BaseRequest, answer: Answer) -> Sent:
-        stays = self._phase is Phase.SERVING and request.keep_alive and request.version >= HttpVersion11
-        head = render_head(answer, self._own_headers(request, stays))
+        stays = self._traffic.phase is Phase.SERVING and request.keep_alive and request.version >= HttpVersion11
+        request_id, client_request_id = (request.headers.get(name, "") for name in ECHOED)
+        head = self._renderer.render(answer, request_id, client_request_id, stays)
         body = b"" if request.method == "HEAD" or answer.status in WITHOUT_BODY else answer.body
         try:
             if len(body) <= JOINED_BYTES:
@@ -170,15 +169,6 @@ class ScoreServer:
         except ConnectionError:  # the client left; nobody is there to be told
             return self._closes
         return self._stays if stays else self._closes
-
-    def _own_headers(self, request: web.BaseRequest, stays: bool) -> List[Tuple[str, str]]:
-        sent = request.headers
-        headers = [(SERVER_VERSION, self._version), (REQUEST_ID, sent.get(REQUEST_ID) or str(uuid.uuid4()))]
-        if CLIENT_REQUEST_ID in sent:
-            headers.append((CLIENT_REQUEST_ID, sent[CLIENT_REQUEST_ID]))
-        if not stays:
-            headers.append(("Connection", "close"))
-        return headers
 
 
 async def _answer_probe(request: web.BaseRequest) -> Answer:

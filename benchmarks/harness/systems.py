@@ -80,10 +80,10 @@ class TealDaemon(System):
         return self.pids()[1:]
 
     def _printed_key(self) -> str:
-        found = BEARER.search(self.process.output)
-        if found is None:
-            raise StartError(f"teal printed no key\n{self.process.output}")
-        return found[1]
+        # The line is printed once the router serves, which may be a moment after `/readyz` says so.
+        self.process.wait_until(lambda: BEARER.search(self.process.output) is not None)
+        key: str = BEARER.findall(self.process.output)[0]
+        return key
 
 
 def upstream(scratch: Path) -> System:
@@ -125,8 +125,10 @@ def aiohttp_proxy(scratch: Path, upstream_address: str) -> System:
 def teal_proxy(scratch: Path, upstream_address: str) -> System:
     """teal with one proxy process: key auth, 90/10 split, access log on, to a file that nobody keeps, no mirror."""
     port, admin_port = free_port(), free_port()
-    config, request = scratch / "teal.yaml", scratch / "request.json"
-    scratch.mkdir(parents=True, exist_ok=True)
+    # A folder that nothing else is written to: teal watches the config's folder, and the log would wake it.
+    folder = scratch / "config"
+    folder.mkdir(parents=True)
+    config, request = folder / "teal.yaml", folder / "request.json"
     request.write_text("{}")
     config.write_text(yaml.safe_dump(teal_config(scratch, upstream_address, port, admin_port)))
     teal = Path(sys.executable).parent / "teal"

@@ -41,6 +41,7 @@ class Applier:
         self._asset_failures: Mapping[DeploymentKey, str] = {}
         self._running: Mapping[str, EndpointConfig] = {}
         self._held: Mapping[str, str] = {}
+        self._is_stopping = False
         self._news = asyncio.Event()
         self.table = TableSpec(generation=0)
         self._supervisor = Supervisor(
@@ -72,7 +73,8 @@ class Applier:
         Raises:
             StateError: the keys of a new endpoint cannot be stored; nothing has changed.
         """
-        credentials, failures = await asyncio.to_thread(self._look_up, config)
+        credentials = await asyncio.to_thread(self._look_up_credentials, config)
+        failures = await asyncio.to_thread(_asset_failures, config)
         self._config = config
         self._credentials = credentials
         self._asset_failures = failures
@@ -81,14 +83,30 @@ class Applier:
         self._push()
         return self.table.generation
 
+    async def look_again(self) -> None:
+        """Start what could not be started for want of its files, where they are there by now."""
+        config = self._config
+        if not self._asset_failures:
+            return
+        failures = await asyncio.to_thread(_asset_failures, config)
+        if config is self._config and failures != self._asset_failures:
+            self._asset_failures = failures
+            self._run(self._running)
+            self._push()
+
     async def wait_until_settled(self, deadline_s: float) -> None:
         """Return when every deployment with live weight has a ready instance or has failed, or at the deadline."""
         try:
             async with asyncio.timeout(deadline_s):
-                while not all(self._is_settled(key) for key in self._live_keys()):
+                while not self._are_live_settled():
                     await self._news.wait()
         except TimeoutError:
             log.warning("start.not_all_ready", waited_s=deadline_s, reasons=self.unready())
+
+    async def wait_until_ready(self) -> None:
+        """Return when the router serves as the config asks."""
+        while self.unready():
+            await self._news.wait()
 
     def unready(self) -> list[str]:
         """Why the router does not serve as the config asks, one line each; empty if it does."""
@@ -101,17 +119,12 @@ class Applier:
 
     async def stop(self, deadline_s: float) -> None:
         """Stop every worker; the proxies have drained by now."""
+        self._is_stopping = True
         await self._checks.stop()
         await self._supervisor.stop(deadline_s)
 
-    def _look_up(self, config: RouterConfig) -> tuple[dict[str, Credentials], dict[DeploymentKey, str]]:
-        """What needs the disk: keys, and deployments that cannot start, with the reason."""
-        credentials = {name: self._state.credentials(name) for name in config.endpoints}
-        failures = {}
-        for key, deployment in _deployments(config.endpoints).items():
-            if problems := asset_problems(*key, deployment):
-                failures[key] = "; ".join(problems)
-        return credentials, failures
+    def _look_up_credentials(self, config: RouterConfig) -> dict[str, Credentials]:
+        return {name: self._state.credentials(name) for name in config.endpoints}
 
     def _run(self, endpoints: Mapping[str, EndpointConfig]) -> None:
         """Have everything running that `endpoints` name, and nothing else."""
@@ -129,6 +142,8 @@ class Applier:
 
     def _changed(self) -> None:
         """Instances have become ready, or ceased to be; the table follows."""
+        if self._is_stopping:
+            return
         in_force = self._switchover.in_force(self._is_ready)
         if in_force != self._running:
             self._run(in_force)
@@ -139,9 +154,8 @@ class Applier:
     def _push(self) -> None:
         held = self._switchover.held(self._is_ready)
         if held != self._held:
+            _tell_held(self._held, held)
             self._held = held
-            for endpoint, reason in held.items():
-                log.warning("traffic.held", endpoint=endpoint, reason=reason)
         table = build_table(
             self._config,
             self._running,
@@ -180,11 +194,23 @@ class Applier:
             for deployment in live(endpoint)
         ]
 
-    def _is_settled(self, key: DeploymentKey) -> bool:
-        if self._is_ready(key):
-            return True
-        state = next((s.provisioning_state for s in self.statuses() if s.key == key), "Creating")
-        return state == "Failed"
+    def _are_live_settled(self) -> bool:
+        failed = {status.key for status in self.statuses() if status.provisioning_state == "Failed"}
+        return all(key in failed or self._is_ready(key) for key in self._live_keys())
+
+
+def _tell_held(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    for endpoint, reason in now.items():
+        if before.get(endpoint) != reason:
+            log.warning("traffic.held", endpoint=endpoint, reason=reason)
+    for endpoint in before.keys() - now.keys():
+        log.info("traffic.released", endpoint=endpoint)
+
+
+def _asset_failures(config: RouterConfig) -> dict[DeploymentKey, str]:
+    """Deployments that cannot start for want of files, each with the reason; reads the disk."""
+    problems = {key: asset_problems(*key, deployment) for key, deployment in _deployments(config.endpoints).items()}
+    return {key: "; ".join(found) for key, found in problems.items() if found}
 
 
 def _deployments(endpoints: Mapping[str, EndpointConfig]) -> dict[DeploymentKey, DeploymentConfig]:

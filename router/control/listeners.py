@@ -63,7 +63,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:

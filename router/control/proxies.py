@@ -54,6 +54,7 @@ class ProxySlot:
     async def spawn(self) -> asyncio.StreamReader:
         """Start a process; return what it says."""
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         listen = [str(listener.fileno()) for listener in self._sockets]
         passed = [listener.fileno() for listener in self._sockets] + [theirs.fileno()]
         # -P: whatever lies in the working directory is not ours to import.
@@ -65,9 +66,11 @@ class ProxySlot:
             self.process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=passed, start_new_session=True
             )
+        except OSError:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        ours.setblocking(False)
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         return reader
 
@@ -231,6 +234,10 @@ class Proxies:
                 slot.tell(Drain())
             with contextlib.suppress(ConnectionError):  # its exit status says more
                 await self._listen(slot, reader)
+            return await process.wait()
+        except ValueError as error:  # of another version, because teal was upgraded under a running daemon
+            log.error("proxy.unintelligible", slot=slot.number, pid=process.pid, error=str(error))
+            process.kill()
             return await process.wait()
         finally:
             if process.returncode is None:

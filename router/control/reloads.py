@@ -31,6 +31,8 @@ class Reloads:
         An unchanged file is not applied again; going back to what is in force clears the problems.
         """
         if isinstance(event, Changed) and event.content == self._in_force:
+            if self.problems:
+                log.info("config.repaired", path=str(self.path))
             self.problems = ()
             self._finished("unchanged")
             return None

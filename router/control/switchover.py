@@ -2,9 +2,10 @@
 
 Rules
 - An endpoint goes over to its new weights at once if every deployment that gains live weight has a ready instance.
-- Until then it keeps the weights it had, and the deployments that carry them, as long as one of those is ready.
-- With nothing ready on the old side there is nothing to protect: it goes over at once.
-- Everything but the live weights follows the config at once.
+- Until then it keeps the weights it had, and the deployments that carry them.
+- With nothing ready on the old side it goes over as soon as anything on the new side is ready. Before, it would gain
+  nothing, and lose an old side that comes back: one crash of the old version would make a bad one final.
+- Everything but the live weights follows the config at once; what carries them for now is not scaled to 0, though.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,17 +55,26 @@ def live(config: EndpointConfig) -> list[str]:
 
 def _missing(name: str, current: EndpointConfig, wanted: EndpointConfig, is_ready: IsReady) -> list[str]:
     """Deployments that the switch has to wait for."""
-    carrying = live(current)
-    if not any(is_ready(DeploymentKey((name, deployment))) for deployment in carrying):
+
+    def serves(config: EndpointConfig) -> bool:
+        return any(is_ready(DeploymentKey((name, deployment))) for deployment in live(config))
+
+    if not live(current) or (serves(wanted) and not serves(current)):
         return []
-    gaining = [deployment for deployment in live(wanted) if deployment not in carrying]
+    gaining = [
+        deployment for deployment, percent in wanted.traffic.items() if percent > current.traffic.get(deployment, 0)
+    ]
     return [deployment for deployment in gaining if not is_ready(DeploymentKey((name, deployment)))]
 
 
 def _held(current: EndpointConfig, wanted: EndpointConfig) -> EndpointConfig:
     """`wanted`, with the live weights of `current` and the deployments that carry them."""
-    kept = {name: current.deployments[name] for name in live(current) if name not in wanted.deployments}
+    kept = {name: current.deployments[name] for name in live(current) if not _has_instances(wanted, name)}
     # A deployment that carries live weight for now may be the mirror's next target; copies start when it is free.
     mirror = {name: percent for name, percent in wanted.mirror_traffic.items() if name not in live(current)}
     update = {"traffic": current.traffic, "mirror_traffic": mirror, "deployments": {**wanted.deployments, **kept}}
     return wanted.model_copy(update=update)
+
+
+def _has_instances(config: EndpointConfig, deployment: str) -> bool:
+    return deployment in config.deployments and config.deployments[deployment].instance_count > 0

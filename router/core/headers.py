@@ -67,6 +67,7 @@ class RequestHead(NamedTuple):
     is_marked: bool
     user_agent: bytes
     host: bytes
+    transfer_coding: bytes  # `chunked` where the request says nothing else
 
 
 def read_head(headers: RawHeaders) -> RequestHead:
@@ -81,6 +82,7 @@ def read_head(headers: RawHeaders) -> RequestHead:
         is_marked=MIRROR_MARK in found,
         user_agent=found.get(b"user-agent", b""),
         host=found.get(b"host", b""),
+        transfer_coding=found.get(b"transfer-encoding", b"chunked").lower(),
     )
 
 
@@ -139,6 +141,11 @@ def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
         if lower not in drop and not lower.startswith(b"x-teal-"):
             kept.append(field)
     return kept
+
+
+def without_length(headers: RawHeaders) -> RawHeaders:
+    """The fields of an answer that has no body, less the length of the one that it might have had."""
+    return [field for field in headers if field[0].lower() != b"content-length"]
 
 
 def single(headers: RawHeaders, name: bytes) -> bytes | None:

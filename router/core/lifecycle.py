@@ -23,8 +23,11 @@ BACKOFF_MAX_S = 60.0
 STEADY_S = 30.0
 CRASH_LOOP = 3  # crashes in a row that count as a failed deployment, although each start succeeded
 
-EXIT_SCRIPT_FAILED = 3  # how `python -m workers` ends when import, init() or warm-up fails
-EXIT_PACKAGE_MISSING = 4  # ... and when its interpreter lacks what it needs itself
+# How `python -m workers` ends a start that failed, having said why.
+EXIT_SCRIPT_FAILED = 3  # import, init() or warm-up
+EXIT_PACKAGE_MISSING = 4
+EXIT_SOCKET_UNUSABLE = 5
+_EXPLAINED = (EXIT_SCRIPT_FAILED, EXIT_PACKAGE_MISSING, EXIT_SOCKET_UNUSABLE)
 
 #: Why a process ended, as a closed set for metrics.
 ExitReason = Literal[
@@ -104,12 +107,12 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = {
     # What is in flight on a wedged process would never be answered.
     (_S.DRAINING, _E.FAULT): (_S.STOPPING, _A.KILL),
     (_S.DRAINING, _E.EXITED): (_S.GONE, _A.NOTHING),
+    # There is no time left to wait for the proxies.
+    (_S.DRAINING, _E.OVERDUE): (_S.STOPPING, _A.KILL),
     # It ignored SIGTERM.
     (_S.STOPPING, _E.OVERDUE): (_S.STOPPING, _A.KILL),
     (_S.STOPPING, _E.EXITED): (_S.GONE, _A.NOTHING),
 }
-
-_ON_DEADLINE = {_S.BACKOFF: _E.RETRY, _S.STOPPING: _E.OVERDUE}  # that of init() is a fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,14 +196,16 @@ class Lifecycle:
         self.reason = text
         return self._handle(Event.FAULT, now)
 
-    def exited(self, code: int, text: str, now: float) -> Ended:
+    def exited(self, code: int, status: str, now: float) -> Ended:
         """The process is gone.
 
         Args:
             code: Its exit status, or minus the signal that ended it.
-            text: What it said itself of why it ended, or "".
+            status: What it last said of itself, or "": why it failed, or only what it was doing when it died.
         """
-        return self._end(self._fault or Ended(reason=self._exit_reason(code), text=text or describe_exit(code)), now)
+        is_explained = self._ready_at is None and code in _EXPLAINED and status
+        text = status if is_explained else describe_exit(code)
+        return self._end(self._fault or Ended(reason=self._exit_reason(code), text=text), now)
 
     def could_not_start(self, text: str, now: float) -> Ended:
         """There was no process: its environment failed."""
@@ -214,6 +219,12 @@ class Lifecycle:
         """Nobody needs its address any more; it has `stop_timeout_s` to go."""
         return self._handle(Event.DRAINED, now, stop_timeout_s)
 
+    def hurry(self, now: float) -> Action:
+        """Its time to go is over."""
+        if (self.state, Event.OVERDUE) in TRANSITIONS:
+            self._fault = self._fault or Ended(reason="killed", text="it did not stop in time")
+        return self._handle(Event.OVERDUE, now)
+
     def tick(self, now: float) -> Action:
         """Let time pass: act on a deadline that is over."""
         if self._deadline is None or now < self._deadline:
@@ -221,7 +232,7 @@ class Lifecycle:
         self._deadline = None
         if self.state is State.STARTING:
             return self.fault("init_timeout", f"init() did not finish in {self._init_timeout_s:g} s", now)
-        return self._handle(_ON_DEADLINE[self.state], now)
+        return self._handle(Event.RETRY, now) if self.state is State.BACKOFF else self.hurry(now)
 
     def _end(self, ended: Ended, now: float) -> Ended:
         self.reason = ended.text

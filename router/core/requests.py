@@ -96,6 +96,7 @@ def route(
     """
     authority, path, query = split_target(target)
     head = read_head(headers)
+    _check_forwardable(record.method, head)
     if authority:
         head = head._replace(host=authority)  # a proxy ignores the Host beside it (RFC 9112, 3.2.2)
     record.path = path.decode("latin-1")
@@ -111,6 +112,13 @@ def route(
     record.deployment = deployment.name
     record.route = "live" if head.deployment is None else "pinned"
     return chosen
+
+
+def _check_forwardable(method: str, head: RequestHead) -> None:
+    if method == "CONNECT":
+        raise BadRequest("This router is not a tunnel.")
+    if head.transfer_coding != b"chunked":  # its parser takes the chunks away, and leaves the other coding
+        raise BadRequest("The only transfer coding that is understood is chunked.")
 
 
 def _authenticate(endpoint: Endpoint, head: RequestHead, tokens: TokenCache, wall_now: float) -> None:

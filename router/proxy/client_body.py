@@ -31,8 +31,8 @@ class ClientBody:
 
     @property
     def is_complete(self) -> bool:
-        """Everything was received, if not yet read."""
-        return self._content.is_eof()
+        """Everything was read."""
+        return self._content.at_eof()
 
     async def read_up_to(self, limit: int) -> bytes:
         """The body, or its first part if it is longer than `limit` bytes (then a little more than `limit`).

@@ -9,6 +9,7 @@ from router.core.errors import BadRequest, HeadTooLarge, InternalError, RouterEr
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.proxy.mirror import Mirror
+from router.proxy.persistence import can_go_on
 from router.proxy.runtime import Runtime
 from router.proxy.scoring import Scoring
 
@@ -90,13 +91,7 @@ class FullLane:
             _cut(request)
             return False
         record.status = error.status
-        closes = (
-            error.closes
-            or runtime.is_draining
-            or not request.keep_alive
-            or request.version != HttpVersion11
-            or not request.content.is_eof()
-        )
+        closes = error.closes or runtime.is_draining or not can_go_on(request)
         answer = refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=closes)
         if request.transport is not None:
             request.transport.write(answer)

@@ -7,7 +7,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
 
 from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset
-from router.core.headers import request_lines, single
+from router.core.headers import request_lines, single, without_length
 from router.core.instances import Deployment
 from router.core.record import RequestRecord
 from router.core.replies import client_status, forwarded_head
@@ -17,6 +17,7 @@ from router.proxy.answer import Answer
 from router.proxy.client_body import ClientBody
 from router.proxy.forward import Exchange, Outgoing
 from router.proxy.mirror import Mirror
+from router.proxy.persistence import can_go_on
 from router.proxy.runtime import Runtime
 from router.proxy.upstream import AnswerHead, UpstreamLost
 
@@ -119,13 +120,14 @@ class Scoring:
         received = await body.read_up_to(limit)
         self._record.request_bytes = len(received)
         self._record.request_throttled_s = await self._throttle(len(received))
+        is_streamed = not body.is_complete
         return Outgoing(
             method=self._request.method.encode(),
             target=chosen.target_at(chosen.deployment),
             lines=self._lines(chosen),
-            body=received,
-            framing=self._framing(len(received), is_complete=body.is_complete),
-            is_streamed=not body.is_complete,
+            body=self._part(received) if is_streamed else received,
+            framing=self._framing(len(received), is_complete=not is_streamed),
+            is_streamed=is_streamed,
             is_idempotent=spec.is_idempotent,
         )
 
@@ -150,6 +152,10 @@ class Scoring:
             return b"Transfer-Encoding: chunked" if announced is None else b"Content-Length: %d" % announced
         has_framing = any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
         return b"Content-Length: %d" % received_bytes if received_bytes or has_framing else b""
+
+    def _part(self, part: bytes) -> bytes:
+        """A part of a streamed body, in the client's framing."""
+        return _chunk(part) if self._request.content_length is None else part
 
     # Step 5
 
@@ -202,13 +208,12 @@ class Scoring:
             await asyncio.gather(sending, answering, return_exceptions=True)
 
     async def _send_rest(self, exchange: Exchange, body: ClientBody, limit_s: float) -> None:
-        is_chunked = self._request.content_length is None
         while part := await body.read():
             self._record.request_bytes += len(part)
             self._record.request_throttled_s += await self._throttle(len(part))
             async with asyncio.timeout(limit_s):  # one that stops reading is as late as one that does not answer
-                await exchange.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
-        if is_chunked:
+                await exchange.write(self._part(part))
+        if self._request.content_length is None:
             await exchange.write(_LAST_CHUNK)
         exchange.sent_all()
 
@@ -224,9 +229,11 @@ class Scoring:
         is_chunked = head.has_body and head.length is None and self._request.version == HttpVersion11
         closes = self._closes(head, is_chunked=is_chunked)
         record.status = status
-        fields = _framing_fields(head, status, is_chunked=is_chunked, closes=closes)
+        is_empty = not head.has_body and record.method != "HEAD"
+        fields = _framing_fields(status, is_chunked=is_chunked, is_empty=is_empty, closes=closes)
+        headers = without_length(head.headers) if is_empty and status != 304 else head.headers
         runtime = self._runtime
-        start = forwarded_head(record, head.headers, fields, now=runtime.now(), http_date=runtime.http_date())
+        start = forwarded_head(record, headers, fields, now=runtime.now(), http_date=runtime.http_date())
         try:
             await self._stream(start, answer, is_chunked=is_chunked)
         except UpstreamLost as error:
@@ -238,15 +245,8 @@ class Scoring:
         return not closes
 
     def _closes(self, head: AnswerHead, *, is_chunked: bool) -> bool:
-        request = self._request
         is_delimited = is_chunked or head.length is not None or not head.has_body
-        return (
-            self._runtime.is_draining
-            or not request.keep_alive
-            or request.version != HttpVersion11
-            or not is_delimited
-            or not request.content.is_eof()
-        )
+        return self._runtime.is_draining or not is_delimited or not can_go_on(self._request)
 
     async def _stream(self, start: bytes, answer: Answer, *, is_chunked: bool) -> None:
         """Write the head with what there is of the body, then the rest as it comes and as the client takes it."""
@@ -266,7 +266,7 @@ class Scoring:
 
     def _write(self, pending: bytes, part: bytes, *, is_chunked: bool, is_last: bool) -> None:
         if is_chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+            chunk = _chunk(part) if part else b""
             part = chunk + _LAST_CHUNK if is_last else chunk
         transport = self._request.transport
         if transport is not None and (pending or part):
@@ -281,12 +281,16 @@ class Scoring:
         return delay_s
 
 
-def _framing_fields(head: AnswerHead, status: int, *, is_chunked: bool, closes: bool) -> list[bytes]:
+def _chunk(part: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(part), part)
+
+
+def _framing_fields(status: int, *, is_chunked: bool, is_empty: bool, closes: bool) -> list[bytes]:
     """What the client is told of the body's end and of the connection."""
     fields = []
     if is_chunked:
         fields.append(b"transfer-encoding: chunked")
-    elif not head.has_body and status == 424 and head.length is None:
+    elif is_empty and status == 424:
         fields.append(b"content-length: 0")  # 204 and 304 need none, 424 does
     if closes:
         fields.append(b"connection: close")

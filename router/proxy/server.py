@@ -7,12 +7,13 @@ from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
 from router.proxy.full_lane import FullLane
+from router.proxy.persistence import EndKeeper
 from router.proxy.runtime import Runtime
 
 _MAX_FIELDS = 256
 
 
-class ClientConnection(RequestHandler):
+class ClientConnection(EndKeeper):
     """One client's connection on the full lane."""
 
     __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime")

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from router.core.headers import RawHeaders
+from router.core.headers import RawHeaders, single
 
 _MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
@@ -239,15 +239,18 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 def _framing(headers: RawHeaders) -> tuple[int | None, bool]:
-    """(content length, whether chunked) of an answer whose parser has refused what is ambiguous."""
-    length = None
-    for name, value in headers:
-        lower = name.lower()
-        if lower == b"transfer-encoding":
-            return None, b"chunked" in value.lower()
-        if lower == b"content-length":
-            length = int(value)
-    return length, False
+    """(content length, whether chunked) of an answer whose parser has refused what is ambiguous.
+
+    Raises:
+        ValueError: its body is coded in a way that we do not understand.
+    """
+    codings = [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"]
+    if codings:
+        if codings != [b"chunked"]:  # the parser takes the chunks away, and leaves any other coding
+            raise ValueError(f"transfer codings {codings}")
+        return None, True
+    length = single(headers, b"content-length")
+    return (None if length is None else int(length)), False
 
 
 async def connect(address: str) -> UpstreamConnection:

@@ -126,13 +126,20 @@ def test_the_head_is_read_in_any_case_and_first_come() -> None:
         is_marked=True,
         user_agent=b"curl",
         host=b"churn.x",
+        transfer_coding=b"chunked",
     )
 
 
 def test_an_empty_head_has_nothing() -> None:
     """What is absent is None or empty."""
     assert read_head([]) == RequestHead(
-        authorization=None, deployment=None, client_request_id=b"", is_marked=False, user_agent=b"", host=b""
+        authorization=None,
+        deployment=None,
+        client_request_id=b"",
+        is_marked=False,
+        user_agent=b"",
+        host=b"",
+        transfer_coding=b"chunked",
     )
 
 

@@ -171,8 +171,22 @@ def test_drain_waits_for_release_then_terminates_then_kills() -> None:
     assert lifecycle.drained(20.0, 35.0) is Action.TERMINATE
     assert lifecycle.tick(54.9) is Action.NOTHING
     assert lifecycle.tick(55.0) is Action.KILL
-    assert lifecycle.exited(-9, "", 55.1).reason == "killed"
+    ended = lifecycle.exited(-9, "", 55.1)
+    assert (ended.reason, ended.text) == ("killed", "it did not stop in time")
     assert lifecycle.state is State.GONE
+
+
+def test_hurry_kills_what_is_leaving_and_nothing_else() -> None:
+    """When the time for a whole stop is over, nobody is waited for; an instance that is wanted is not touched."""
+    leaving, wanted = ready(), ready()
+    leaving.drain(5.0, 35.0)
+    assert (leaving.hurry(6.0), leaving.state) == (Action.KILL, State.STOPPING)
+    assert (wanted.hurry(6.0), wanted.state) == (Action.NOTHING, State.READY)
+
+
+def test_last_status_of_one_that_was_killed_is_not_taken_for_the_reason() -> None:
+    """What it was doing is not why it ended."""
+    assert Lifecycle().exited(-9, "running init()", 1.0).text == "SIGKILL, perhaps out of memory"
 
 
 @pytest.mark.parametrize("code", [0, -15])

@@ -48,6 +48,15 @@ class Teal:
                 raise AssertionError(f"the daemon ended without saying {pattern!r}:\n" + "\n".join(self.lines[-30:]))
             await self._news.wait()
 
+    async def url(self, endpoint: str = "churn") -> str:
+        """Where the endpoint is scored."""
+        return f"{(await self.status())['base_url']}/api/v1/endpoint/{endpoint}/score"
+
+    async def deployment(self, name: str, endpoint: str = "churn") -> Any:
+        """A deployment, as the status shows it."""
+        endpoints = {each["name"]: each for each in (await self.status())["endpoints"]}
+        return {each["name"]: each for each in endpoints[endpoint]["deployments"]}[name]
+
     async def status(self) -> Any:
         async with self._admin.get("http://teal/status") as answer:
             return await answer.json()
@@ -63,16 +72,33 @@ class Teal:
         async with self._admin.get("http://teal/readyz") as answer:
             return answer.status, await answer.text()
 
+    async def reload(self) -> int:
+        """`POST /reload`; returns the status."""
+        async with self._admin.post("http://teal/reload") as answer:
+            return answer.status
+
     async def edit(self, old: str, new: str) -> int:
         """Edit the file as an editor does, and return the generation that is then in force."""
         text = self.config.read_text()
         assert old in text
+        return await self.apply(lambda: replace(self.config, text.replace(old, new)))
+
+    async def apply(self, save: Callable[[], None]) -> int:
+        """Save the file by `save`, and return the generation that is then in force."""
+        return int((await self.after(save, '"config.applied"'))["generation"])
+
+    async def after(self, act: Callable[[], None], pattern: str) -> Any:
+        """Do something, and return the first log event from then on that matches."""
         seen = len(self.lines)
-        replacement = self.config.with_suffix(".new")
-        replacement.write_text(text.replace(old, new))
-        replacement.replace(self.config)
-        line = await self.said('"config.applied"', after=seen)
-        return int(json.loads(line)["generation"])
+        act()
+        return json.loads(await self.said(pattern, after=seen))
+
+    def events(self, name: str) -> list[Any]:
+        """Every log event of that name so far."""
+        return [json.loads(line) for line in self.lines if f'"event":"{name}"' in line]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
@@ -151,10 +177,17 @@ def example(tmp_path: Path) -> Path:
     return config
 
 
+def replace(path: Path, text: str) -> None:
+    """Save a file as editors do: a new one takes its place."""
+    replacement = path.with_suffix(".new")
+    replacement.write_text(text)
+    replacement.replace(path)
+
+
 class Load:
     """Clients that keep their connections and send one request after the other until stopped."""
 
-    def __init__(self, url: str, key: str, body: bytes) -> None:
+    def __init__(self, url: str, key: str = "none", body: bytes = b"{}") -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._body = body

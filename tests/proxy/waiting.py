@@ -3,8 +3,57 @@
 import asyncio
 from collections.abc import Callable
 
+from tests.proxy.peers import Conversation, Script
+
 
 async def until(is_so: Callable[[], object]) -> None:
     """Let the loop run until `is_so` is true; the test's own timeout is the limit."""
     while not is_so():  # noqa: ASYNC110 - peers and counters have no event for this
         await asyncio.sleep(0)
+
+
+async def until_still(amount: Callable[[], int]) -> int:
+    """The amount once it has stopped growing."""
+    last, unchanged = -1, 0
+    while unchanged < 30:
+        await asyncio.sleep(0.01)
+        unchanged = unchanged + 1 if amount() == last else 0
+        last = amount()
+    return last
+
+
+def answer_when(gate: asyncio.Event) -> Script:
+    """An instance that answers each request once the gate is open."""
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await gate.wait()
+            await conversation.answer()
+
+    return script
+
+
+def answer_in_turn(turns: asyncio.Queue[bytes]) -> Script:
+    """An instance that answers each request with the next of `turns`."""
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await conversation.answer(await turns.get())
+
+    return script
+
+
+def watch_end(ended: asyncio.Event, *, answers: bytes = b"") -> Script:
+    """An instance that sends `answers` to a request and tells when the proxy has closed the connection."""
+
+    async def script(conversation: Conversation) -> None:
+        try:
+            await conversation.request()
+            await conversation.send(answers)
+            await conversation.closed()
+        finally:
+            ended.set()
+
+    return script

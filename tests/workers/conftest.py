@@ -65,6 +65,7 @@ class Worker:
     log_dir: Path
     gate: Gate
     notify: socket.socket
+    listener: socket.socket  # kept open, as a supervisor does
     heard: list[str] = field(default_factory=list)
 
     def hear(self, line: str) -> "Worker":
@@ -136,13 +137,17 @@ class Launcher:
             (code_dir / name).write_text(textwrap.dedent(text))
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(str(place / "notify"))
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(place / "http"))
+        listener.listen()
         worker = Worker(
-            process=_spawn(place, arguments, env or {}),
+            process=_spawn(place, listener, arguments, env or {}),
             socket_path=place / "http",
             code_dir=code_dir,
             log_dir=place,
             gate=Gate(place),
             notify=notify,
+            listener=listener,
         )
         self._workers.append(worker)
         return worker
@@ -153,21 +158,18 @@ class Launcher:
             worker.process.kill()
             worker.process.wait()
             worker.notify.close()
+            worker.listener.close()
 
 
-def _spawn(place: Path, arguments: tuple[str, ...], env: dict[str, str]) -> subprocess.Popen[bytes]:
-    with (
-        socket.socket(socket.AF_UNIX) as listener,
-        (place / "stdout").open("wb") as stdout,
-        (place / "stderr").open("wb") as stderr,
-    ):
-        listener.bind(str(place / "http"))
-        listener.listen()
-        command = (
-            *(sys.executable, "-m", "workers", "--script", "score.py", "--code-dir", str(place / "code")),
-            *("--fd", str(listener.fileno())),
-        )
-        own = {"PYTHONPATH": str(place / "path"), "NOTIFY_SOCKET": str(place / "notify"), "GATE": str(place)}
+def _spawn(
+    place: Path, listener: socket.socket, arguments: tuple[str, ...], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    command = (
+        *(sys.executable, "-m", "workers", "--script", "score.py", "--code-dir", str(place / "code")),
+        *("--fd", str(listener.fileno())),
+    )
+    own = {"PYTHONPATH": str(place / "path"), "NOTIFY_SOCKET": str(place / "notify"), "GATE": str(place)}
+    with (place / "stdout").open("wb") as stdout, (place / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             (*command, *arguments),
             env={**os.environ, **own, **env},

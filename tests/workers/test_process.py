@@ -4,9 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import workers
+
+ROOT = Path(__file__).parents[2]
 
 FINE = """
 def init(): pass
@@ -21,19 +26,6 @@ def test_a_worker_says_what_it_does_and_when_it_is_ready(start):
         *("STATUS=importing score.py", "STATUS=init() runs"),
         *("READY=1", f"MAINPID={worker.process.pid}"),
     ]
-    worker.hear("WATCHDOG=1")
-
-
-def test_the_heartbeat_goes_on_while_run_blocks(start):
-    """The watchdog is fed by the event loop, which run() does not hold."""
-    worker = start("""
-        import gate
-        def init(): pass
-        def run(raw_data): gate.wait()
-        """)
-    worker.hear("WATCHDOG=1")
-    subprocess.run(["true"], check=True)
-    worker.heard.clear()
     worker.hear("WATCHDOG=1")
 
 
@@ -214,8 +206,14 @@ def test_what_a_script_starts_inherits_no_socket(start):
     assert "socket:" not in worker.stdout
 
 
+def test_the_version_is_the_projects():
+    """x-ms-server-version must not lag behind a release."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == workers.VERSION
+
+
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def _run(*arguments: str, isolated: bool = False) -> subprocess.CompletedProcess[str]:

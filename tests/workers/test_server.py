@@ -32,6 +32,18 @@ async def test_a_probe_is_answered_while_run_blocks(start, script):
     assert (await busy).body == b'"wait"'
 
 
+async def test_the_heartbeat_goes_on_while_run_blocks(start):
+    """The watchdog is fed by the event loop, which run() does not hold."""
+    worker = start(AT_THE_GATE)
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    worker.statuses()
+    worker.heard.clear()
+    worker.hear("WATCHDOG=1")
+    await worker.gate.open()
+    assert (await busy).status == 200
+
+
 async def test_concurrency_is_how_many_run_at_a_time(start):
     """With two run threads, one at the gate leaves one for others."""
     worker = start(AT_THE_GATE, "--concurrency", "2")
@@ -68,7 +80,7 @@ async def test_a_request_whose_client_left_before_its_turn_never_runs(start, scr
     worker = start(script.replace("if raw", "print(raw_data)\n    if raw"))
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    _, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\ngone")
     await writer.drain()
     writer.write_eof()
@@ -236,14 +248,14 @@ async def test_a_second_sigterm_ends_at_once(start):
     writer.close()
 
 
-async def test_a_draining_worker_leaves_the_listening_socket_to_others(start):
-    """The socket is shared: it must not be shut down, only let go of."""
+async def test_the_listening_socket_outlives_the_worker(start):
+    """It is shared with the supervisor: the next worker finds the connections that wait on it."""
     worker = start(AT_THE_GATE)
+    worker.terminate()
+    assert worker.ended() == 0
     with socket.socket(socket.AF_UNIX) as client:
-        worker.terminate()
-        assert worker.ended() == 0
-        with pytest.raises(ConnectionRefusedError):
-            client.connect(str(worker.socket_path))
+        client.connect(str(worker.socket_path))
+        worker.listener.accept()[0].close()
 
 
 async def _score_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> bytes:

@@ -137,12 +137,11 @@ class Instance:
         """It is not wanted any more."""
         self._change(lambda now: self.lifecycle.drain(now, self._stop_timeout_s))
 
-    def kill(self) -> int | None:
-        """End its process now, whatever is in flight; return its id, or None if there is none."""
-        if self._process is None:
-            return None
-        self._process.signal(signal.SIGKILL)
-        return self._process.pid
+    def hurry(self) -> int | None:
+        """Kill its process now if it is to stop, whatever is in flight; return its id, or None if there is none."""
+        pid = self._process.pid if self._process else None
+        self._change(self.lifecycle.hurry)
+        return pid
 
     def tick(self) -> None:
         """Look at what does not report itself: heartbeats, memory, deadlines. Called several times a second."""
@@ -197,7 +196,7 @@ class Instance:
             case Action.TERMINATE:
                 self._terminate()
             case Action.KILL:
-                self.kill()
+                self._signal(signal.SIGKILL)
             case Action.NOTHING:
                 pass
 
@@ -231,10 +230,13 @@ class Instance:
         await self._around.drained(self._address)
         self._change(lambda now: self.lifecycle.drained(now, self._stop_timeout_s))
 
-    def _terminate(self) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.signal(signal.SIGTERM)
-        else:
+            self._process.signal(number)
+
+    def _terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+        if self._process is None:
             for task in self._tasks.values():
                 task.cancel()
             self._change(self._gone_before_start)

@@ -100,7 +100,7 @@ class Supervisor:
         try:
             await self._wait_until_gone(deadline_s)
         finally:
-            killed = self._kill()
+            killed = self._hurry()
         if killed:
             log.warning("supervisor.killed_workers", pids=killed, deadline_s=deadline_s)
             await self._wait_until_gone(_KILL_GRACE_S)
@@ -147,10 +147,10 @@ class Supervisor:
                     except OSError as error:  # out of descriptors, say: the others must be looked at all the same
                         log.error("worker.not_watched", instance=repr(instance), error=str(error))
 
-    def _kill(self) -> list[int]:
-        """End every process that there is; return their ids."""
+    def _hurry(self) -> list[int]:
+        """Kill every process that is left; return their ids."""
         instances = [instance for deployment in self._deployments.values() for instance in deployment.instances]
-        return [pid for instance in instances if (pid := instance.kill()) is not None]
+        return [pid for instance in instances if (pid := instance.hurry()) is not None]
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
