@@ -19,8 +19,10 @@ REQUEST_ID = "x-request-id"
 CLIENT_REQUEST_ID = "x-ms-client-request-id"
 SERVER_VERSION = "x-ms-server-version"
 SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
-JSON_HEADERS = (("Content-Type", "application/json"), (RUN_FUNCTION_FAILED, "False"))
-FAILED_HEADERS = (("Content-Type", "application/json"), (RUN_FUNCTION_FAILED, "True"))
+
+JSON_HEAD = f"Content-Type: application/json\r\n{RUN_FUNCTION_FAILED}: False\r\n".encode()
+FAILED_HEAD = f"Content-Type: application/json\r\n{RUN_FUNCTION_FAILED}: True\r\n".encode()
+TOOK = f"{RUN_MS}: %.3f\r\n".encode()
 
 # The worker itself says how long a body is, whether the connection stays, and whose answer this is.
 FRAMING = frozenset(("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"))
@@ -28,14 +30,13 @@ RESERVED = FRAMING | {RUN_MS, REQUEST_ID, CLIENT_REQUEST_ID, SERVER_VERSION}
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
-Headers = Tuple[Tuple[str, str], ...]
-
 
 class Answer(NamedTuple):
     """A response without its framing."""
 
     status: int
-    headers: Headers
+    headers: bytes
+    """As they are sent, each with its line end. Ready-made, because most answers have the same ones."""
     body: bytes
 
 
@@ -57,21 +58,20 @@ def encode_result(result: Any, run_ms: float) -> Answer:
     Raises:
         TypeError, ValueError: the result has no JSON form, or is a response that cannot be sent.
     """
-    took = (RUN_MS, f"{run_ms:.3f}")
     # hasattr first: asking a Protocol costs microseconds, and most results are no response.
     if hasattr(result, "get_data") and isinstance(result, HttpResponse):
-        return _pass_through(result, took)
-    return Answer(200, (*JSON_HEADERS, took), b"{}" if result is None else encode_json(result))
+        return _pass_through(result, run_ms)
+    return Answer(200, JSON_HEAD + TOOK % run_ms, b"{}" if result is None else encode_json(result))
 
 
 def refusal(status: int, message: str) -> Answer:
     """Return the answer to a request that run() never saw."""
-    return Answer(status, JSON_HEADERS, encode_json({"message": message}))
+    return Answer(status, JSON_HEAD, encode_json({"message": message}))
 
 
 def script_failure() -> Answer:
     """Return the answer for a run() that raised; what it raised stays in the log."""
-    return Answer(500, FAILED_HEADERS, encode_json({"message": SCRIPT_FAILED}))
+    return Answer(500, FAILED_HEAD, encode_json({"message": SCRIPT_FAILED}))
 
 
 def encode_json(value: Any) -> bytes:
@@ -110,7 +110,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _pass_through(response: HttpResponse, took: Tuple[str, str]) -> Answer:
+def _pass_through(response: HttpResponse, run_ms: float) -> Answer:
     status = int(response.status_code)
     if not 200 <= status <= 599:
         raise ValueError(f"run() returned a response with status {status}, expected 200 to 599")
@@ -118,7 +118,8 @@ def _pass_through(response: HttpResponse, took: Tuple[str, str]) -> Answer:
     if status >= 500:
         headers = [header for header in headers if header[0].lower() != RUN_FUNCTION_FAILED]
         headers.append((RUN_FUNCTION_FAILED, "True"))
-    return Answer(status, (*headers, took), response.get_data())
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return Answer(status, lines.encode("utf-8", "surrogateescape") + TOOK % run_ms, response.get_data())
 
 
 def _checked(headers: Iterable[Tuple[str, Any]]) -> List[Tuple[str, str]]:

@@ -28,8 +28,8 @@ JOINED_BYTES = 65536  # a head and a body up to here are one write; above, joini
 QUIET_S = 0.2  # how long open connections must say nothing before a drain ends
 POLL_S = 0.01
 
-HEALTHY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"Healthy")
-EMPTY = Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"")
+HEALTHY = Answer(200, b"Content-Type: text/html; charset=utf-8\r\n", b"Healthy")
+EMPTY = Answer(200, b"Content-Type: text/html; charset=utf-8\r\n", b"")
 SCORE_METHODS = frozenset(("GET", "POST", "OPTIONS"))
 READ_METHODS = frozenset(("GET", "HEAD"))
 
@@ -157,7 +157,9 @@ class ScoreServer:
 
     async def _write(self, request: web.BaseRequest, answer: Answer) -> Sent:
         stays = self._traffic.phase is Phase.SERVING and request.keep_alive and request.version >= HttpVersion11
-        request_id, client_request_id = (request.headers.get(name, "") for name in ECHOED)
+        request_id, client_request_id = (
+            request.headers.get(name, "").encode("utf-8", "surrogateescape") for name in ECHOED
+        )
         head = self._renderer.render(answer, request_id, client_request_id, stays)
         body = b"" if request.method == "HEAD" or answer.status in WITHOUT_BODY else answer.body
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from workers.contract import Run, is_schema_decorated
-from workers.encode import JSON_HEADERS, Answer, encode_json, refusal
+from workers.encode import JSON_HEAD, Answer, encode_json, refusal
 
 DEFAULT_VERSION = "2"
 ALIASES = {"2": "2", "2.0": "2", "3": "3", "3.0": "3", "3.1": "3.1"}
@@ -34,7 +34,7 @@ class Swagger:
         if document is None:
             supported = ", ".join(self._documents) or "none"
             return refusal(404, f"Swagger version [{version}] is not supported. Supported versions: [{supported}].")
-        return Answer(200, JSON_HEADERS, document)
+        return Answer(200, JSON_HEAD, document)
 
 
 def _read_own(code_dir: Path, version: str) -> Optional[bytes]:

@@ -8,7 +8,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
 
-#: A body that comes slower than this on average is given up, once `idle_s` has passed.
+#: What a client is behind this pace adds up; being ahead of it earns nothing, so a fast start buys no slow end.
 _MIN_BYTES_PER_S = 1024
 
 
@@ -16,7 +16,7 @@ class ClientBody:
     """Reads one request's body.
 
     Args:
-        idle_s: Time that we may wait for the body, on top of what its bytes take at the slowest rate that is borne.
+        idle_s: How long the body may be silent, and how far it may fall behind the slowest pace that is borne.
         on_read: Called once before the first wait, to tell a client that asked first to go on.
     """
 
@@ -26,7 +26,7 @@ class ClientBody:
         self._idle_s = idle_s
         self._on_read = on_read
         self._has_begun = False
-        self._waited_s = 0.0  # for the client; the time that an instance takes to read is not its fault
+        self._late_s = 0.0  # behind the slowest pace; the time that an instance takes to read is not counted
         self.read_bytes = 0
 
     @property
@@ -59,14 +59,14 @@ class ClientBody:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            async with asyncio.timeout(self._idle_s + self.read_bytes / _MIN_BYTES_PER_S - self._waited_s):
-                return self._count(await self._content.readany())
+            async with asyncio.timeout(self._idle_s - self._late_s):
+                part = await self._content.readany()
         except TimeoutError as error:
             raise BodyTimeout(self._idle_s) from error
         except RequestPayloadError as error:
             raise BadRequest("The request body is not framed as its head announces.") from error
-        finally:
-            self._waited_s += loop.time() - began
+        self._late_s = max(0.0, self._late_s + loop.time() - began - len(part) / _MIN_BYTES_PER_S)
+        return self._count(part)
 
     def _count(self, part: bytes) -> bytes:
         self.read_bytes += len(part)

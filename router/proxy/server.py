@@ -3,17 +3,18 @@
 import asyncio
 from typing import Any
 
+from aiohttp import EMPTY_PAYLOAD
 from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
 from router.proxy.full_lane import FullLane
-from router.proxy.persistence import EndKeeper
+from router.proxy.persistence import BodyWatch
 from router.proxy.runtime import Runtime
 
 _MAX_FIELDS = 256
 
 
-class ClientConnection(EndKeeper):
+class ClientConnection(BodyWatch):
     """One client's connection on the full lane."""
 
     __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime")
@@ -47,12 +48,14 @@ class ClientConnection(EndKeeper):
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Hand a parsed request to the lane."""
+        self.watch(request.content)
         self._is_busy = True
         self._has_begun_head = False
         self._head_since = 0.0
         try:
             return await self._lane.handle(request)
         finally:
+            self.watch(EMPTY_PAYLOAD)
             self._is_busy = False
             self._idle_since = self._runtime.now()
 

@@ -168,6 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
+        self._headers, self._head_bytes = [], 0  # forgets the trailers of the message before
         if self._sink is None:
             self._is_reusable = False  # more than was asked for: what follows is out of step
 
@@ -180,8 +181,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        # A new list: fields that follow are trailers, or belong to another message.
-        headers, self._headers, self._head_bytes = self._headers, [], 0
+        headers, self._headers = self._headers, []  # fields that follow are trailers
         if status < 200:
             return
         length, is_chunked = _framing(headers)

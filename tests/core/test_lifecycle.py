@@ -166,8 +166,7 @@ def test_fault_of_one_process_is_not_that_of_the_next() -> None:
 def test_drain_waits_for_release_then_terminates_then_kills() -> None:
     """In the choice: first nobody needs it, then SIGTERM, then SIGKILL when the time is over."""
     lifecycle = ready()
-    assert lifecycle.drain(5.0, 35.0) is Action.RELEASE
-    assert lifecycle.state is State.DRAINING
+    assert (lifecycle.drain(5.0, 35.0), lifecycle.state) == (Action.RELEASE, State.DRAINING)
     assert lifecycle.drained(20.0, 35.0) is Action.TERMINATE
     assert lifecycle.tick(54.9) is Action.NOTHING
     assert lifecycle.tick(55.0) is Action.KILL

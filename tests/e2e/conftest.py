@@ -19,6 +19,8 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.e2e.project import Project, Upstream, replace, until
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 90.0
 
@@ -67,6 +69,17 @@ class Teal:
             text = await answer.text()
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
+
+    async def counted(self, sample: str, number: float) -> None:
+        """Wait until a metric has reached a number; the test's own timeout is the limit."""
+
+        async def has_come() -> bool:
+            return (await self.metrics()).get(sample, 0) >= number
+
+        await until(has_come)
+
+    async def is_ready(self) -> bool:
+        return (await self.readyz())[0] == 200
 
     async def readyz(self) -> tuple[int, str]:
         async with self._admin.get("http://teal/readyz") as answer:
@@ -177,13 +190,6 @@ def example(tmp_path: Path) -> Path:
     return config
 
 
-def replace(path: Path, text: str) -> None:
-    """Save a file as editors do: a new one takes its place."""
-    replacement = path.with_suffix(".new")
-    replacement.write_text(text)
-    replacement.replace(path)
-
-
 class Load:
     """Clients that keep their connections and send one request after the other until stopped."""
 
@@ -234,3 +240,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def upstreams() -> AsyncIterator[list[Upstream]]:
+    """Three servers that teal does not run."""
+    servers = [Upstream() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for server in servers:
+            await server.start()
+            stack.push_async_callback(server.stop)
+        yield servers
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A small config with one endpoint and one deployment."""
+    return Project(tmp_path)

@@ -352,7 +352,7 @@ async def test_request_fields_keep_order_spelling_and_duplicates(proxy: Proxy, p
         b"X-Dup: 1",
         b"accept: b",
         b"x-dup: 2",
-        b"X-No: ",
+        b"X-Empty: ",
         b"X-Pad: v",
     ]
 

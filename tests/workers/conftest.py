@@ -120,8 +120,9 @@ class Worker:
 class Launcher:
     """Starts workers for one test and ends them with it."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, missing: tuple[str, ...] = ()) -> None:
         self._place = place
+        self._missing = missing  # packages that the workers' environment lacks
         self._workers: list[Worker] = []
 
     def launch(
@@ -133,6 +134,8 @@ class Launcher:
         code_dir.mkdir(parents=True)
         (place / "path").mkdir()
         (place / "path" / "workers").symlink_to(PACKAGE)
+        for name in self._missing:
+            (place / "path" / f"{name}.py").write_text("raise ImportError")
         for name, text in {"score.py": script, "gate.py": GATE_MODULE, **(files or {})}.items():
             (code_dir / name).write_text(textwrap.dedent(text))
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -192,6 +195,14 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
 def start(launcher: Launcher) -> Callable[..., Worker]:
     """Start a worker and return once it is ready."""
     return lambda script, *arguments, **options: launcher.launch(script, *arguments, **options).hear("READY=1")
+
+
+@pytest.fixture(params=[(), ("httptools", "orjson", "uvloop")], ids=["fast", "bare"])
+def start_each(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Worker]]:
+    """Start a worker in a full environment, and in one that has nothing but aiohttp."""
+    launcher = Launcher(tmp_path, request.param)
+    yield lambda script, *arguments, **options: launcher.launch(script, *arguments, **options).hear("READY=1")
+    launcher.close()
 
 
 @pytest.fixture(scope="module")

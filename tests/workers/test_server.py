@@ -17,13 +17,15 @@ def run(raw_data):
 
 ASYNC_AT_THE_GATE = AT_THE_GATE.replace("def run", "async def run")
 
+NOT_ALLOWED = b'{"message":"Method not allowed; here are GET, OPTIONS, POST"}'
+
 BOTH = pytest.mark.parametrize("script", [AT_THE_GATE, ASYNC_AT_THE_GATE], ids=["def", "async"])
 
 
 @BOTH
-async def test_a_probe_is_answered_while_run_blocks(start, script):
+async def test_a_probe_is_answered_while_run_blocks(start_each, script):
     """One busy run() at concurrency 1 delays no liveness probe."""
-    worker = start(script)
+    worker = start_each(script)
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
     probe = await worker.request("GET", "/")
@@ -32,9 +34,9 @@ async def test_a_probe_is_answered_while_run_blocks(start, script):
     assert (await busy).body == b'"wait"'
 
 
-async def test_the_heartbeat_goes_on_while_run_blocks(start):
+async def test_the_heartbeat_goes_on_while_run_blocks(start_each):
     """The watchdog is fed by the event loop, which run() does not hold."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
     worker.statuses()
@@ -44,9 +46,9 @@ async def test_the_heartbeat_goes_on_while_run_blocks(start):
     assert (await busy).status == 200
 
 
-async def test_concurrency_is_how_many_run_at_a_time(start):
+async def test_concurrency_is_how_many_run_at_a_time(start_each):
     """With two run threads, one at the gate leaves one for others."""
-    worker = start(AT_THE_GATE, "--concurrency", "2")
+    worker = start_each(AT_THE_GATE, "--concurrency", "2")
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
     assert (await worker.score("quick")).body == b'"quick"'
@@ -54,9 +56,9 @@ async def test_concurrency_is_how_many_run_at_a_time(start):
     assert (await busy).body == b'"wait"'
 
 
-async def test_async_runs_overlap_up_to_the_concurrency(start):
+async def test_async_runs_overlap_up_to_the_concurrency(start_each):
     """Two `async def run` meet: neither could end alone."""
-    worker = start(
+    worker = start_each(
         """
         import asyncio
         waiting = []
@@ -75,17 +77,16 @@ async def test_async_runs_overlap_up_to_the_concurrency(start):
 
 
 @BOTH
-async def test_a_request_whose_client_left_before_its_turn_never_runs(start, script):
+async def test_a_request_whose_client_left_before_its_turn_never_runs(start_each, script):
     """Work that nobody waits for must not delay those who wait."""
-    worker = start(script.replace("if raw", "print(raw_data)\n    if raw"))
+    worker = start_each(script.replace("if raw", "print(raw_data)\n    if raw"))
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
-    _, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\ngone")
-    await writer.drain()
     writer.write_eof()
+    assert await reader.read() == b""
     writer.close()
-    # The worker takes connections in order: with this answer it has seen the other one come and go.
     assert (await worker.request("GET", "/")).status == 200
     await worker.gate.open()
     await busy
@@ -93,9 +94,9 @@ async def test_a_request_whose_client_left_before_its_turn_never_runs(start, scr
     assert worker.stdout == "wait\nnext\n"
 
 
-async def test_a_client_that_leaves_during_run_harms_nobody(start):
+async def test_a_client_that_leaves_during_run_harms_nobody(start_each):
     """The result is discarded, and the worker says nothing about it."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     _, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
     await writer.drain()
@@ -107,18 +108,18 @@ async def test_a_client_that_leaves_during_run_harms_nobody(start):
     assert worker.stderr == ""
 
 
-async def test_connections_are_kept_alive(start):
+async def test_connections_are_kept_alive(start_each):
     """Many requests on one connection."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     assert await _score_on(reader, writer, b"1") == b'"1"'
     assert await _score_on(reader, writer, b"2") == b'"2"'
     writer.close()
 
 
-async def test_pipelined_requests_are_answered_in_order(start):
+async def test_pipelined_requests_are_answered_in_order(start_each):
     """Two requests in one segment are two answers."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     one = b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n"
     writer.write(one + b"1" + one + b"2")
@@ -126,9 +127,9 @@ async def test_pipelined_requests_are_answered_in_order(start):
     writer.close()
 
 
-async def test_a_request_in_many_pieces_is_one_request(start):
+async def test_a_request_in_many_pieces_is_one_request(start_each):
     """Byte by byte, as a slow client sends it."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     for byte in b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 3\r\n\r\nabc":
         writer.write(bytes((byte,)))
@@ -137,9 +138,63 @@ async def test_a_request_in_many_pieces_is_one_request(start):
     writer.close()
 
 
-async def test_a_client_that_expects_100_gets_it(start):
+@pytest.mark.parametrize(
+    ("head", "body", "answer"),
+    [
+        (b"POST /score HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n0\r\n\r\n", b'"x"'),
+        (b"POST /score?a=1 HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n", b"x", b'"x"'),
+        (b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\nUpgrade: h2c\r\n\r\n", b"x", b'"x"'),
+        (
+            b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 300000\r\n\r\n",
+            b"x" * 300_000,
+            b'"' + b"x" * 300_000 + b'"',
+        ),
+        (b"GET /score?a=1 HTTP/1.1\r\nHost: w\r\n\r\n", b"", b'"{\\"a\\": 1}"'),
+        (b"GET / HTTP/1.1\r\nHost: w\r\n\r\n", b"", b"Healthy"),
+        (b"PUT /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n", b"x", NOT_ALLOWED),
+    ],
+)
+async def test_a_connection_changes_lanes_between_requests(start_each, head, body, answer):
+    """A simple request, an unusual one, and a simple one again: each gets its own answer."""
+    worker = start_each(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    assert await _score_on(reader, writer, b"1") == b'"1"'
+    writer.write(head)
+    await writer.drain()
+    writer.write(body)
+    assert await _read_answer(reader) == answer
+    assert await _score_on(reader, writer, b"2") == b'"2"'
+    writer.close()
+
+
+async def test_a_request_sent_before_the_answer_waits(start_each):
+    """What a client sends while run() is at work is answered after it."""
+    worker = start_each(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
+    await worker.gate.entered()
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nnext")
+    await writer.drain()
+    assert (await worker.request("GET", "/")).status == 200  # by then the worker has read it
+    await worker.gate.open()
+    assert [await _read_answer(reader), await _read_answer(reader)] == [b'"wait"', b'"next"']
+    writer.close()
+
+
+async def test_a_client_that_asks_to_close_is_closed(start_each):
+    """`Connection: close` is answered in kind."""
+    worker = start_each(AT_THE_GATE)
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
+    answer = await reader.read()
+    assert b"Connection: close\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n"x"')
+    writer.close()
+
+
+async def test_a_client_that_expects_100_gets_it(start_each):
     """The body is sent only after the go-ahead."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -148,9 +203,9 @@ async def test_a_client_that_expects_100_gets_it(start):
     writer.close()
 
 
-async def test_an_http_1_0_client_is_answered_and_closed(start):
+async def test_an_http_1_0_client_is_answered_and_closed(start_each):
     """HTTP/1.0 knows no kept connection here."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
     answer = await reader.read()
@@ -159,9 +214,9 @@ async def test_an_http_1_0_client_is_answered_and_closed(start):
     writer.close()
 
 
-async def test_garbage_is_a_400_in_one_line_of_log(start):
+async def test_garbage_is_a_400_in_one_line_of_log(start_each):
     """What is no HTTP ends its own connection only."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"GET / HTTP/1.1\r\nbad header\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
@@ -170,24 +225,24 @@ async def test_garbage_is_a_400_in_one_line_of_log(start):
     assert (await worker.score("next")).status == 200
 
 
-async def test_head_of_a_probe_has_no_body(start):
+async def test_head_of_a_probe_has_no_body(start_each):
     """HEAD is GET without the body."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reply = await worker.request("HEAD", "/")
     assert (reply.status, reply.headers["Content-Length"], reply.body) == (200, "7", b"")
 
 
-async def test_an_idle_worker_stops_with_0(start):
+async def test_an_idle_worker_stops_with_0(start_each):
     """SIGTERM, STOPPING, exit status 0, not a word."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     worker.terminate()
     assert (worker.ended(), worker.stderr) == (0, "")
 
 
 @BOTH
-async def test_what_is_in_flight_is_answered_after_sigterm(start, script):
+async def test_what_is_in_flight_is_answered_after_sigterm(start_each, script):
     """The answer tells the client to close, and the worker ends with 0."""
-    worker = start(script)
+    worker = start_each(script)
     busy = asyncio.create_task(worker.score("wait"), name="busy")
     await worker.gate.entered()
     worker.terminate()
@@ -197,9 +252,9 @@ async def test_what_is_in_flight_is_answered_after_sigterm(start, script):
     assert (worker.ended(), worker.stderr) == (0, "")
 
 
-async def test_a_request_on_an_open_connection_is_answered_after_sigterm(start):
+async def test_a_request_on_an_open_connection_is_answered_after_sigterm(start_each):
     """A kept connection that is used while the worker drains gets its answer, then ends."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     assert await _score_on(reader, writer, b"1") == b'"1"'
     busy = asyncio.create_task(worker.score("wait"), name="busy")
@@ -215,9 +270,9 @@ async def test_a_request_on_an_open_connection_is_answered_after_sigterm(start):
     writer.close()
 
 
-async def test_idle_connections_do_not_keep_a_worker(start):
+async def test_idle_connections_do_not_keep_a_worker(start_each):
     """A client that says nothing is closed, not waited for."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     reader, writer = await asyncio.open_unix_connection(worker.socket_path)
     assert await _score_on(reader, writer, b"1") == b'"1"'
     worker.terminate()
@@ -225,9 +280,9 @@ async def test_idle_connections_do_not_keep_a_worker(start):
     writer.close()
 
 
-async def test_the_drain_timeout_cuts_and_counts(start):
+async def test_the_drain_timeout_cuts_and_counts(start_each):
     """Exit status 0 all the same, and a line with the number."""
-    worker = start(AT_THE_GATE, "--drain-timeout", "0.1")
+    worker = start_each(AT_THE_GATE, "--drain-timeout", "0.1")
     _, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
     await worker.gate.entered()
@@ -236,9 +291,9 @@ async def test_the_drain_timeout_cuts_and_counts(start):
     writer.close()
 
 
-async def test_a_second_sigterm_ends_at_once(start):
+async def test_a_second_sigterm_ends_at_once(start_each):
     """Even while run() blocks."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     _, writer = await asyncio.open_unix_connection(worker.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nwait")
     await worker.gate.entered()
@@ -248,9 +303,9 @@ async def test_a_second_sigterm_ends_at_once(start):
     writer.close()
 
 
-async def test_the_listening_socket_outlives_the_worker(start):
+async def test_the_listening_socket_outlives_the_worker(start_each):
     """It is shared with the supervisor: the next worker finds the connections that wait on it."""
-    worker = start(AT_THE_GATE)
+    worker = start_each(AT_THE_GATE)
     worker.terminate()
     assert worker.ended() == 0
     with socket.socket(socket.AF_UNIX) as client:

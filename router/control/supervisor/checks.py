@@ -1,4 +1,7 @@
-"""Deployments that run elsewhere: every upstream is asked again and again whether it is ready."""
+"""Deployments that run elsewhere: every upstream is asked again and again whether it is ready.
+
+New first, as with workers: an upstream that serves is given up only when one that was named in its place is ready.
+"""
 
 import asyncio
 import time
@@ -49,11 +52,12 @@ class UpstreamChecks:
         Needs a running event loop, on which the first check of a new one begins at once.
         """
         for key in self._deployments.keys() - specs.keys():
-            self._end(self._deployments.pop(key).upstreams.values())
+            self._end(self._deployments.pop(key).upstreams)
         for key, spec in specs.items():
             if key not in self._deployments:
                 self._deployments[key] = _CheckedDeployment(key, spec, self._changed)
-            self._end(self._deployments[key].follow(spec))
+            self._deployments[key].follow(spec)
+            self._end(self._deployments[key].take_replaced())
         self._changed()
 
     def instances(self, key: DeploymentKey) -> tuple[InstanceSpec, ...]:
@@ -67,7 +71,7 @@ class UpstreamChecks:
     async def stop(self) -> None:
         """Check nothing any more."""
         for deployment in self._deployments.values():
-            self._end(deployment.upstreams.values())
+            self._end(deployment.upstreams)
         self._deployments.clear()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
@@ -84,6 +88,8 @@ class UpstreamChecks:
 
     def _tell(self) -> None:
         self._is_telling = False
+        for deployment in self._deployments.values():
+            self._end(deployment.take_replaced())
         self._on_change()
 
 
@@ -93,28 +99,41 @@ class _CheckedDeployment:
     def __init__(self, key: DeploymentKey, spec: UpstreamSpec, changed: Callable[[], None]) -> None:
         self.key = key
         self.spec = spec
-        self.upstreams: dict[str, _Upstream] = {}
+        self._named: dict[str, _Upstream] = {}
+        self._replaced: dict[str, _Upstream] = {}  # not named any more, and serving until those are ready that are
         self._changed = changed
         # Per deployment, so that one whose upstreams are all black holes delays no other.
         self._places = asyncio.Semaphore(_MAX_CONCURRENT)
 
-    def follow(self, spec: UpstreamSpec) -> list["_Upstream"]:
-        """Check what the spec names; return what is not in it any more, for the caller to end."""
+    @property
+    def upstreams(self) -> list["_Upstream"]:
+        return [*self._named.values(), *self._replaced.values()]
+
+    def follow(self, spec: UpstreamSpec) -> None:
+        """Check what the spec names, and until that serves what it does not name any more."""
         self.spec = spec
-        before = self.upstreams
-        self.upstreams = {address: before.get(address) or _Upstream(address, self) for address in spec.addresses}
-        return [upstream for address, upstream in before.items() if address not in self.upstreams]
+        before = self._named | self._replaced
+        self._named = {address: before.get(address) or _Upstream(address, self) for address in spec.addresses}
+        self._replaced = {address: upstream for address, upstream in before.items() if address not in self._named}
+
+    def take_replaced(self) -> list["_Upstream"]:
+        """Upstreams that are not needed any more, for the caller to end."""
+        still_serve = any(upstream.is_ready for upstream in self._replaced.values())
+        if still_serve and not any(upstream.is_ready for upstream in self._named.values()):
+            return []
+        ended, self._replaced = list(self._replaced.values()), {}
+        return ended
 
     def listed(self) -> tuple[InstanceSpec, ...]:
-        return tuple(InstanceSpec(address=u.address, is_ready=u.is_ready) for u in self.upstreams.values())
+        return tuple(InstanceSpec(address=u.address, is_ready=u.is_ready) for u in self.upstreams)
 
     def status(self) -> DeploymentStatus:
-        is_checked = all(upstream.is_checked for upstream in self.upstreams.values())
+        is_checked = all(upstream.is_checked for upstream in self._named.values())
         return DeploymentStatus(
             key=self.key,
             kind="upstreams",
             provisioning_state="Succeeded" if is_checked else "Creating",
-            instances=tuple(upstream.status() for upstream in self.upstreams.values()),
+            instances=tuple(upstream.status() for upstream in self.upstreams),
         )
 
     async def ask(self, address: str, timeout_s: float) -> str:

@@ -22,6 +22,7 @@ MAX_FILE_BYTES = 10_000_000
 FILES = 3
 RATE_BYTES_PER_S = 2 * 2**20
 BURST_BYTES = 8 * 2**20
+_RECOVERED_BYTES = 2 * 2**20
 _TAIL_LINES = 50
 _TAIL_LINE_CHARACTERS = 500
 _CUT = b" ... (cut)"
@@ -83,6 +84,7 @@ class WorkerLog:
         self._file = file
         self._bucket = TokenBucket(rate=RATE_BYTES_PER_S, burst=BURST_BYTES, now=now)
         self._partial = b""
+        self._is_flooded = False
         self._is_cutting = False  # within a line that is too long, until its end
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.dropped_bytes = 0
@@ -90,7 +92,7 @@ class WorkerLog:
 
     def feed(self, output: bytes, now: float) -> None:
         """Take what the worker printed."""
-        if not self._bucket.take(len(output), now):
+        if self._is_flood(len(output), now):
             self._drop(len(output))
             self._partial = b""
             self._is_cutting = True
@@ -121,6 +123,13 @@ class WorkerLog:
     def close(self) -> None:
         self.end()
         self._file.close()
+
+    def _is_flood(self, count: int, now: float) -> bool:
+        """Whether to drop this. Once over the rate, all is dropped for a while: long pieces tell more than shreds."""
+        if self._is_flooded and self._bucket.level(now) < _RECOVERED_BYTES:
+            return True
+        self._is_flooded = not self._bucket.take(count, now)
+        return self._is_flooded
 
     def _whole(self, line: bytes) -> bytes | None:
         """A line as it is kept; None for the rest of one that was cut."""

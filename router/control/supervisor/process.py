@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from router.control.supervisor.sockets import SocketFolder
 
-_READ_BYTES = 256 * 1024
-_LAST_READS = 256  # at most this often after the exit: a grandchild may go on printing for ever
+_PIPE_BYTES = 2**20
+_READ_PAUSE_S = 0.005  # between reads: with a pipe this big a worker may print 200 MB/s and not wait for us
+_LAST_READS = 64  # at most this often after the exit: a grandchild may go on printing for ever
 _OURS = ("NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_", "TEAL_", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "MAINPID")
 
 
@@ -55,7 +57,8 @@ class WorkerProcess:
         self.pid = popen.pid
         self.address = f"unix:{self._socket_path}"
         self._loop.add_reader(self._pidfd, self._exit)
-        self._loop.add_reader(self._output, self._read_output)
+        self._pause: asyncio.TimerHandle | None = None
+        self._resume()
         self._loop.add_reader(self._notifications.fileno(), self.read_notifications)
 
     def _spawn(
@@ -68,6 +71,8 @@ class WorkerProcess:
         self._output, output = os.pipe()
         undo.callback(os.close, self._output)
         os.set_blocking(self._output, False)
+        with contextlib.suppress(PermissionError):  # over the user's share of pipe memory: it stays at 64 KiB
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         # Our copies of what the child got are closed at once: when it dies, its clients learn of it.
         with listening, open(output, "wb", buffering=0) as pipe:  # noqa: PTH123 -- a descriptor, not a path
             popen = subprocess.Popen(
@@ -95,17 +100,24 @@ class WorkerProcess:
         for message in self._notifications.read():
             self._listener.notified(message)
 
-    def _read_output(self) -> bool:
-        """Deliver one block; False when there is none now."""
+    def _resume(self) -> None:
+        self._loop.add_reader(self._output, self._take_output)
+
+    def _take_output(self) -> None:
+        """Deliver what was printed, then leave it alone for a moment: a flood costs few wake-ups instead of many."""
+        self._loop.remove_reader(self._output)
+        if self._read_output() != b"":
+            self._pause = self._loop.call_later(_READ_PAUSE_S, self._resume)
+
+    def _read_output(self) -> bytes | None:
+        """Deliver one block and return it: b"" when no more will come, None when there is none now."""
         try:
-            block = os.read(self._output, _READ_BYTES)
+            block = os.read(self._output, _PIPE_BYTES)
         except BlockingIOError:
-            return False
+            return None
         if block:
             self._listener.printed(block)
-        else:
-            self._loop.remove_reader(self._output)
-        return bool(block)
+        return block
 
     def _exit(self) -> None:
         """The process ended: deliver what it left behind, then how it ended."""
@@ -118,6 +130,8 @@ class WorkerProcess:
         self._listener.exited(code)
 
     def _close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         for fd in (self._pidfd, self._output, self._notifications.fileno()):
             self._loop.remove_reader(fd)
         os.close(self._pidfd)

@@ -178,3 +178,21 @@ async def test_removed_deployment_is_checked_no_more(watched: Watched, upstream:
     watched.apply(await upstream.start())
     watched.checks.apply({})
     assert (watched.checks.instances(KEY), watched.checks.statuses()) == ((), ())
+
+
+async def test_upstreams_serve_until_those_in_their_place_are_ready(watched: Watched) -> None:
+    """When all addresses are replaced by others, the old ones stay in the choice as long as no new one answers."""
+    old, new = Upstream(), Upstream()
+    first, second = await old.start(), await new.start()
+    new.status = 503
+    try:
+        watched.apply(first)
+        await watched.until(lambda: watched.ready == [first])
+        watched.apply(second)
+        await watched.until(lambda: "503" in watched.status.instances[0].reason)
+        assert watched.ready == [first]
+        new.status = 200
+        await watched.until(lambda: watched.ready == [second])
+        assert [instance.address for instance in watched.checks.instances(KEY)] == [second]
+    finally:
+        await asyncio.gather(old.stop(), new.stop())

@@ -1,0 +1,209 @@
+"""What dies, hangs or is told to stop takes nothing with it but what it had in hand."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.e2e.conftest import Load, Teal
+from tests.e2e.project import Project, Reply, ask, until
+
+TAKES_A_MOMENT = """
+import time
+
+def init():
+    pass
+
+def run(data):
+    time.sleep(0.005)
+    return {}
+"""
+WAITS_FOR_A_FILE = """
+import os
+import time
+
+def init():
+    pass
+
+def run(data):
+    open(os.environ["BEGUN"], "w").close()
+    while not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.01)
+    return "waited"
+"""
+CLIENTS = 8
+
+
+async def pids(teal: Teal) -> list[int]:
+    """The processes of `blue`."""
+    return [instance["pid"] for instance in (await teal.deployment("blue"))["instances"]]
+
+
+@pytest.mark.parametrize(("is_idempotent", "may_fail"), [(True, 0), (False, 4)])
+async def test_a_killed_worker_costs_at_most_what_it_worked_on(
+    serve, project: Project, is_idempotent: bool, may_fail: int
+) -> None:
+    """With two instances: idempotent requests all succeed, of others those in its hands are answered 424."""
+    settings = {"max_concurrent_requests_per_instance": 4}
+    project.deployments["blue"] = project.worker("blue", TAKES_A_MOMENT, instance_count=2, request_settings=settings)
+    project.endpoint["idempotent"] = is_idempotent
+    teal = await serve(project.save())
+    load = Load(await teal.url())
+    load.start(CLIENTS)
+    await load.more(50)
+    victim = psutil.Process((await pids(teal))[0])
+    await teal.after(victim.kill, '"worker.ready"')
+    await load.more(50)
+    await load.stop()
+    statuses = load.statuses()
+    assert load.failures == []
+    assert set(statuses) <= {200, 424}
+    assert statuses[424] <= may_fail
+
+
+async def test_a_killed_proxy_costs_at_most_what_it_had_in_hand(serve, project: Project) -> None:
+    """Nobody is refused a connection: those that come to its socket wait for the next process."""
+    project.data["proxy"] = {"processes": 2}
+    teal = await serve(project.save())
+    load = Load(await teal.url())
+    load.start(CLIENTS)
+    await load.more(50)
+    victim = psutil.Process((await teal.status())["proxies"][0]["pid"])
+    await teal.after(victim.kill, '"proxy.started"')
+    url = await teal.url()
+    replies = await asyncio.gather(*(ask(url) for _ in range(20)))  # on connections that are new
+    await until(teal.is_ready)
+    await load.more(50)
+    await load.stop()
+    assert {reply.status for reply in replies} == {200}
+    assert set(load.statuses()) == {200}
+    assert len(load.failures) <= CLIENTS
+    assert not [failure for failure in load.failures if "Connect call failed" in failure]
+    assert (await teal.metrics())['teal_requests_total{code="200",deployment="blue",endpoint="churn",route="live"}'] > 0
+
+
+async def test_a_stopped_worker_is_replaced(serve, project: Project) -> None:
+    """A process that does not run any more, and has not ended, leaves the choice, and another takes its place."""
+    project.deployments["blue"] |= {
+        "instance_count": 2,
+        "liveness_probe": {"initial_delay": 0, "period": 1, "timeout": 1, "failure_threshold": 2},
+        "request_settings": {"request_timeout_ms": 500},
+    }
+    teal = await serve(project.save())
+    load = Load(await teal.url())
+    load.start(CLIENTS)
+    await load.more(20)
+    victim = psutil.Process((await pids(teal))[0])
+    await teal.after(victim.suspend, '"worker.ready"')
+    await load.more(20)
+    await load.stop()
+    assert teal.events("worker.exited")[0]["reason"] in {"stopped", "liveness"}
+    assert load.failures == []
+    assert set(load.statuses()) <= {200, 408, 424}  # while it stands still, and when it is killed for that
+    assert load.statuses()[424] <= 1
+    assert victim.pid not in await pids(teal)
+    assert (await ask(await teal.url())).status == 200
+
+
+async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None:
+    """Proxies and workers end with it, also one that is still in init()."""
+    project.deployments["slow"] = project.worker(
+        "slow", "import time\ndef init(): time.sleep(600)\ndef run(data): ...\n"
+    )
+    project.deployments["blue"]["instance_count"] = 2
+    teal = await serve(project.save())
+    children = teal.children()
+    assert len(children) == 4
+    teal.signal(signal.SIGKILL)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=20)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+async def test_a_daemon_after_a_killed_one_takes_over(serve, project: Project) -> None:
+    """What was left in the state directory is no hindrance."""
+    teal = await serve(project.save())
+    teal.signal(signal.SIGKILL)
+    await teal.process.wait()
+    teal = await serve(project.path)
+    assert (await ask(await teal.url())).text == '"blue"'
+
+
+async def ask_until_closed(url: str, begun: asyncio.Semaphore) -> list[Reply]:
+    """Ask on one connection until an answer says that it will be closed."""
+    replies: list[Reply] = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        while not replies or replies[-1].headers.get("Connection") != "close":
+            async with session.post(url, data=b"{}") as answer:
+                replies.append(Reply(answer.status, answer.headers, await answer.text()))
+            begun.release()
+    return replies
+
+
+async def test_a_stop_under_load_fails_no_request(serve, project: Project) -> None:
+    """Every client is answered to the end and told to close; then the daemon ends, with exit code 0."""
+    project.data["proxy"] = {"processes": 2}
+    teal = await serve(project.save())
+    url = await teal.url()
+    begun = asyncio.Semaphore(0)
+    clients = [asyncio.create_task(ask_until_closed(url, begun)) for _ in range(50)]
+    for _ in range(200):
+        await begun.acquire()
+    teal.signal(signal.SIGTERM)
+    replies = await asyncio.gather(*clients)
+    assert {reply.status for of_client in replies for reply in of_client} == {200}
+    assert await teal.process.wait() == 0
+
+
+@pytest.fixture
+def gate(project: Project) -> Path:
+    """Lets requests to `blue` be answered, once it is there."""
+    gate = project.folder / "gate"
+    blue = project.deployments["blue"] = project.worker("blue", WAITS_FOR_A_FILE)
+    blue["request_settings"] = {"request_timeout_ms": 100_000}
+    blue["environment_variables"] = {"GATE": str(gate), "BEGUN": str(project.folder / "begun")}
+    return gate
+
+
+def open_gate(gate: Path) -> None:
+    gate.touch()
+
+
+async def begin(project: Project, teal: Teal) -> asyncio.Task[Reply]:
+    """A request that an instance works on."""
+    asking = asyncio.create_task(ask(await teal.url()))
+
+    async def has_begun() -> bool:
+        return (project.folder / "begun").exists()
+
+    await until(has_begun)
+    return asking
+
+
+async def test_a_stop_waits_for_a_slow_request(serve, project: Project, gate: Path) -> None:
+    """It is answered, and told that the connection ends."""
+    teal = await serve(project.save())
+    asking = await begin(project, teal)
+    await teal.after(lambda: teal.signal(signal.SIGTERM), '"daemon.draining"')
+    open_gate(gate)
+    reply = await asking
+    assert (reply.status, reply.text, reply.headers["Connection"]) == (200, '"waited"', "close")
+    assert await teal.process.wait() == 0
+    assert json.loads(teal.lines[-1])["event"] == "daemon.stopped"
+
+
+async def test_a_second_signal_hurries(serve, project: Project, gate: Path) -> None:
+    """The slow request is cut, and the exit code is 0 all the same."""
+    project.data["limits"]["drain_timeout_s"] = 1000
+    teal = await serve(project.save())
+    asking = await begin(project, teal)
+    await teal.after(lambda: teal.signal(signal.SIGTERM), '"daemon.draining"')
+    children = teal.children()
+    teal.signal(signal.SIGTERM)
+    with pytest.raises(aiohttp.ClientError):
+        await asking
+    assert await teal.process.wait() == 0
+    assert not [child for child in children if child.is_running()]

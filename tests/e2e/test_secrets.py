@@ -1,0 +1,105 @@
+"""Credentials go no further than the check: not to logs, metrics, status, workers or copies."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from router.core.auth import issue_token
+from tests.e2e.conftest import Teal
+from tests.e2e.project import Project, Upstream, until
+
+PRINTS_ALL_IT_GETS = """
+def init():
+    print("initialised")
+
+def run(data, request_headers):
+    print("got", data, request_headers, flush=True)
+    if "raise" in data:
+        raise ValueError(str(request_headers))
+    return request_headers
+"""
+WRONG_KEY = "wrong-key-that-somebody-tried"
+BASIC = "dXNlcjpwYXNzd29yZA=="
+COOKIE = "session-cookie-of-somebody"
+
+
+def credentials(state_dir: Path) -> dict[str, tuple[str, str, bytes]]:
+    """Both keys and the token secret of every endpoint."""
+    with sqlite3.connect(state_dir / "state.db") as database:
+        rows = database.execute("SELECT endpoint, primary_key, secondary_key, token_secret FROM credentials").fetchall()
+    return {row[0]: row[1:] for row in rows}
+
+
+async def send(url: str, headers: Mapping[str, str], body: bytes = b'{"a": 1}') -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body, headers={"Content-Type": "application/json", **headers}) as answer,
+    ):
+        return answer.status, f"{await answer.text()} {dict(answer.headers)}"
+
+
+def commands_and_environments(teal: Teal) -> str:
+    """What `ps` and /proc show of the daemon and its children."""
+    processes = [psutil.Process(teal.process.pid), *teal.children()]
+    return "\n".join(f"{process.cmdline()} {process.environ()}" for process in processes)
+
+
+async def text_of(teal: Teal, path: str) -> str:
+    connector = aiohttp.UnixConnector(str(teal.state_dir / "run" / "admin.sock"))
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(f"http://teal{path}") as answer:
+        return await answer.text()
+
+
+async def test_no_credential_leaves_a_trace(serve, project: Project, upstreams: list[Upstream]) -> None:
+    """Valid, wrong, expired and malformed ones; only the line of --try shows a key."""
+    shadow = upstreams[0]
+    body = project.folder / "body.json"
+    body.write_text("{}")
+    project.deployments["blue"] = project.worker("blue", PRINTS_ALL_IT_GETS)
+    project.deployments["green"] = {"upstreams": [shadow.address]}
+    project.endpoint |= {"auth_mode": "key", "mirror_traffic": {"green": 50}}
+    project.data["endpoints"]["tokens"] = project.endpoint | {"auth_mode": "aml_token", "mirror_traffic": {}}
+    project.data["log"] = {"level": "debug"}
+    teal = await serve(project.save(), "--try", str(body))
+    curl = await teal.said("^curl ")
+    primary, secondary, _ = credentials(teal.state_dir)["churn"]
+    secret = credentials(teal.state_dir)["tokens"][2]
+    token = issue_token("tokens", secret, now=time.time(), lifetime_s=100)
+    expired = issue_token("tokens", secret, now=time.time() - 1000, lifetime_s=100)
+    assert primary in curl
+
+    keyed, tokened = await teal.url(), await teal.url("tokens")
+    bearer = [{"Authorization": f"Bearer {each}"} for each in (primary, secondary, token, expired, WRONG_KEY)]
+    headers = [*bearer, {"Authorization": f"Basic {BASIC}"}, {"Authorization": primary}, {"authorization": WRONG_KEY}]
+    sent = [send(url, each | {"Cookie": f"s={COOKIE}"}) for url in (keyed, tokened) for each in headers]
+    sent.append(send(keyed, bearer[0] | {"Proxy-Authorization": f"Basic {BASIC}"}, b"raise"))
+    sent.append(send(keyed + "/nowhere", bearer[0]))
+    sent.append(send(keyed.replace("churn", "nobody"), bearer[0]))
+    answers = await asyncio.gather(*sent)
+    assert [status for status, _ in answers].count(200) == 3
+    assert {status for status, _ in answers} == {200, 401, 404, 424}
+
+    async def has_copy() -> bool:
+        await send(keyed, bearer[0] | {"Cookie": f"s={COOKIE}"})
+        return bool(shadow.heads)
+
+    await until(has_copy)
+    seen = {
+        "answers": "\n".join(text for _, text in answers),
+        "copies": "\n".join(shadow.heads),
+        "processes": commands_and_environments(teal),
+    }
+    seen |= {path: await text_of(teal, path) for path in ("/metrics", "/status", "/readyz", "/", "/healthz")}
+    assert await teal.stop() == 0
+    seen["output"] = "\n".join(line for line in teal.lines if line != curl)
+    seen |= {str(path): path.read_text() for path in (teal.state_dir / "logs").rglob("*") if path.is_file()}
+    assert sum("got" in text for text in seen.values()) >= 1
+    secrets = [primary, secondary, token, expired, WRONG_KEY, BASIC, secret.hex(), repr(secret)[2:-1]]
+    assert [(where, each) for where, text in seen.items() for each in secrets if each in text] == []
+    assert COOKIE not in seen["copies"]
+    assert COOKIE not in seen["output"]

@@ -1,0 +1,174 @@
+"""Every wait on a client or an instance ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from router.core.wire import ProxyLimits
+from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.peers import Conversation, Peer, answer_ok
+from tests.proxy.waiting import until, watch_end
+
+StartPeer = Callable[..., Awaitable[Peer]]
+OpenRaw = Callable[[], Awaitable[RawClient]]
+
+
+async def test_an_unfinished_head_is_given_up(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A connection that does not get to the end of a head in time is closed, whether bytes came or not."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
+    silent, slow = await raw(), await raw()
+    await slow.send(b"POST /sc")
+    await until(lambda: len(proxy.server.connections) == 2)
+    proxy.server.sweep()
+    assert await silent.rest() == b""
+    assert await slow.rest() == b""
+
+
+async def test_the_head_timeout_spares_those_who_are_at_work_or_idle(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw
+) -> None:
+    """Neither a request in flight nor a connection between two requests is late with a head."""
+    gate = asyncio.Event()
+
+    async def answer_second_late(conversation: Conversation) -> None:
+        while True:
+            seen = await conversation.request()
+            if seen.body == b"late":
+                await gate.wait()
+            await conversation.answer()
+
+    one = await peer(answer_second_late)
+    proxy.apply(endpoint(deployment("blue", one)), limits=ProxyLimits(head_timeout_s=0.0))
+    idle, busy = await raw(), await raw()
+    await idle.send(post())
+    await idle.answer()
+    await busy.send(post(b"late"))
+    await one.requests(2)
+    proxy.server.sweep()
+    gate.set()
+    assert (await busy.answer())[0] == 200
+    await idle.send(post())
+    assert (await idle.answer())[0] == 200
+
+
+async def test_a_body_that_trickles_is_given_up(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A client that sends byte after byte, never silent for long, still gets 408, and no instance hears of it."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one)), limits=ProxyLimits(body_timeout_s=0.1))
+    client = await raw()
+    await client.send(post(b"", "Content-Length: 10000"))
+    answering = asyncio.create_task(client.answer(), name="answer")
+    while not answering.done():
+        client.writer.write(b"x")
+        await asyncio.wait((answering,), timeout=0.01)
+    status, head, _ = await answering
+    assert status == 408
+    assert b"x-teal-reason: body_timeout" in head
+    assert b"connection: close" in head
+    assert one.connections == 0
+
+
+async def test_a_large_body_that_stops_is_given_up(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Also when its first part is at the instance already: that connection is closed, the instance not blamed."""
+    ended = asyncio.Event()
+
+    async def read(conversation: Conversation) -> None:
+        await conversation.closed()
+        ended.set()
+
+    proxy.apply(endpoint(deployment("blue", await peer(read))), limits=ProxyLimits(body_timeout_s=0.1))
+    client = await raw()
+    await client.send(post(b"x" * 400_000, "Content-Length: 1000000"))
+    status, head, _ = await client.answer()
+    assert status == 408
+    assert b"x-teal-reason: body_timeout" in head
+    await ended.wait()
+    assert proxy.stats().failures == {}
+
+
+async def test_an_instance_that_reads_slowly_is_not_the_clients_fault(
+    proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """The time that an instance does not read is not counted against the client's body."""
+
+    async def read_late(conversation: Conversation) -> None:
+        head = await conversation.head()
+        conversation.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.3)
+        conversation.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert len(await conversation.body(head)) == 30_000_000
+        await conversation.answer()
+
+    limits = ProxyLimits(body_timeout_s=0.1)
+    proxy.apply(endpoint(deployment("blue", await peer(read_late), request_timeout_s=60)), limits=limits)
+    async with client.post(proxy.url, data=_pieces(30)) as answer:
+        assert answer.status == 200
+
+
+async def _pieces(number: int):  # type: ignore[no-untyped-def]
+    for _ in range(number):
+        yield b"x" * 1_000_000
+
+
+async def test_an_instance_that_never_answers_costs_408(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """After the deployment's timeout: 408, the instance's connection closed, the client's kept, nobody ejected."""
+    ended = asyncio.Event()
+    one = await peer(watch_end(ended))
+    proxy.apply(endpoint(deployment("blue", one, request_timeout_s=0.05)))
+    client = await raw()
+    await client.send(post())
+    status, head, body = await client.answer()
+    assert (status, body) == (408, b"upstream request timeout")
+    assert b"connection: close" not in head
+    await ended.wait()
+    await proxy.settled()
+    assert proxy.stats().in_flight == 0
+    assert proxy.stats().failures == {"timeout": 1}
+    assert proxy.runtime.stats().ejected == ()
+
+
+async def test_an_instance_that_does_not_read_costs_408(
+    proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """A large upload to an instance that stopped reading ends with the deployment's timeout."""
+    gate = asyncio.Event()
+
+    async def never_read(conversation: Conversation) -> None:
+        conversation.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await gate.wait()
+
+    proxy.apply(endpoint(deployment("blue", await peer(never_read), request_timeout_s=0.2)))
+    async with client.post(proxy.url, data=_pieces(60)) as answer:
+        assert answer.status == 408
+        assert answer.headers["x-teal-reason"] == "upstream_timeout"
+    gate.set()
+
+
+async def test_an_idle_client_connection_is_closed(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """After `keepalive_timeout_s` without a next request the proxy closes."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(keepalive_timeout_s=0.05))
+    client = await raw()
+    await client.send(post())
+    assert (await client.answer())[0] == 200
+    assert await client.rest() == b""
+
+
+async def test_a_timeout_frees_the_place_for_the_queue(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """The request behind one that timed out is served."""
+
+    async def answer_second(conversation: Conversation) -> None:
+        seen = await conversation.request()
+        if seen.body == b"first":
+            await conversation.closed()
+        await conversation.answer()
+
+    one = await peer(answer_second)
+    proxy.apply(endpoint(deployment("blue", one, max_concurrent=1, request_timeout_s=0.2)))
+    first, second = await raw(), await raw()
+    await first.send(post(b"first"))
+    await one.requests(1)
+    proxy.apply(endpoint(deployment("blue", one, max_concurrent=1, request_timeout_s=60)))
+    await second.send(post(b"second"))
+    assert (await first.answer())[0] == 408
+    assert (await second.answer())[0] == 200
