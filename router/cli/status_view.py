@@ -25,7 +25,14 @@ def picture(history: History, *, now: float) -> RenderableType:
     recent = history.recent()
     parts: list[RenderableType] = [_head(status, now), *_problems(status)]
     for endpoint in status.endpoints:
-        parts += [Text(), _title(endpoint), _table(endpoint, recent), _counts(endpoint), *_held(endpoint), *_failures(endpoint)]
+        parts += [
+            Text(),
+            _title(endpoint),
+            _table(endpoint, recent),
+            _counts(endpoint),
+            *_held(endpoint),
+            *_failures(endpoint),
+        ]
     if not status.endpoints:
         parts += [Text(), Text("no endpoints")]
     return Group(*parts)

@@ -47,12 +47,19 @@ _REQUEST_REPLACED = HOP_BY_HOP | {
 _CREDENTIALS = frozenset((b"authorization", b"cookie", b"x-api-key", b"api-key"))
 # The model's word on these is not the router's word. Content-Length is kept: it is the framing that the model chose.
 _RESPONSE_REPLACED = HOP_BY_HOP | {
+    MIRROR_MARK,
     DEPLOYMENT,
     REQUEST_ID,
     CLIENT_REQUEST_ID,
     b"ms-azureml-model-error-statuscode",
     b"ms-azureml-model-error-reason",
 }
+
+_REQUEST_REPLACED_AND_CREDENTIAL = _REQUEST_REPLACED | {b"authorization"}
+_OWN_PREFIX = b"x-teal-"
+# What `Connection` may name without effect on the fields.
+_NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
+_NOTHING: frozenset[bytes] = frozenset()
 
 _CLIENT_REQUEST_ID_DROPS = re.compile(rb"[^A-Za-z0-9_-]")
 _CLIENT_REQUEST_ID_BYTES = 40
@@ -72,9 +79,7 @@ class RequestHead(NamedTuple):
 
 def read_head(headers: RawHeaders) -> RequestHead:
     """Pick the fields that decide, in one pass. Of a repeated field the first one counts."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), value)
+    found = {name.lower(): value for name, value in reversed(headers)}
     return RequestHead(
         authorization=found.get(b"authorization"),
         deployment=found.get(DEPLOYMENT),
@@ -100,7 +105,7 @@ def connection_named(headers: RawHeaders) -> frozenset[bytes]:
     for name, value in headers:
         if len(name) == 10 and name.lower() == b"connection":
             named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named - {b"close", b"keep-alive", b"content-length", b""})
+    return frozenset(named - _NOT_NAMED) if named else _NOTHING
 
 
 def request_lines(headers: RawHeaders, *, keep_credentials: bool) -> list[bytes]:
@@ -109,16 +114,8 @@ def request_lines(headers: RawHeaders, *, keep_credentials: bool) -> list[bytes]
     Args:
         keep_credentials: False where the router itself checked the credential: it was meant for the router.
     """
-    drop = _REQUEST_REPLACED | connection_named(headers)
-    lines = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower in drop or (not keep_credentials and lower == b"authorization"):
-            continue
-        if lower.startswith(b"x-teal-") and lower != MIRROR_MARK:
-            continue
-        lines.append(name + b": " + value)
-    return lines
+    drop = _REQUEST_REPLACED if keep_credentials else _REQUEST_REPLACED_AND_CREDENTIAL
+    return [b"%b: %b" % field for field in _passed_on(headers, drop)]
 
 
 def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:
@@ -134,13 +131,21 @@ def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:
 
 def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The model's fields that go on to the client."""
-    drop = _RESPONSE_REPLACED | connection_named(headers)
+    return _passed_on(headers, _RESPONSE_REPLACED)
+
+
+def _passed_on(headers: RawHeaders, drop: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """Fields that are not in `drop`, not hop-by-hop by the message's own word, and not the router's own."""
     kept = []
+    has_connection = False
     for field in headers:
         lower = field[0].lower()
-        if lower not in drop and not lower.startswith(b"x-teal-"):
+        if lower in drop:
+            has_connection = has_connection or lower == b"connection"
+        elif lower[:7] != _OWN_PREFIX or lower == MIRROR_MARK:
             kept.append(field)
-    return kept
+    named = connection_named(headers) if has_connection else _NOTHING
+    return [field for field in kept if field[0].lower() not in named] if named else kept
 
 
 def without_length(headers: RawHeaders) -> RawHeaders:

@@ -104,6 +104,7 @@ class Deployment:
         self._max_queue = 0
         self._instances: dict[str, Instance] = {}
         self._queue: deque[Waiter] = deque()
+        self._has_unlisted = False  # instances that drain
 
     def __repr__(self) -> str:
         return f"Deployment({self.endpoint}/{self.name}, {len(self._queue)} queued, {list(self._instances.values())})"
@@ -133,6 +134,7 @@ class Deployment:
         for address, instance in self._instances.items():
             instance.is_listed = address in listed
             instance.is_ready = instance.is_listed and listed[address].is_ready
+        self._has_unlisted = len(listed) < len(self._instances)
         self._forget_idle()
         self.serve_queue()
 
@@ -156,7 +158,7 @@ class Deployment:
         if not candidates:
             raise NoReadyInstance
         if not self._queue:
-            best = min(candidates, key=_busy)
+            best = candidates[0] if len(candidates) == 1 else min(candidates, key=_busy)
             if best.in_flight < self._max_concurrent:
                 self._take(best)
                 return best
@@ -221,16 +223,20 @@ class Deployment:
 
     def _take(self, instance: Instance) -> None:
         instance.in_flight += 1
-        # To the end of the dict: among equally busy ones, the one that rested longest is next.
-        self._instances[instance.address] = self._instances.pop(instance.address)
+        if len(self._instances) > 1:
+            # To the end of the dict: among equally busy ones, the one that rested longest is next.
+            self._instances[instance.address] = self._instances.pop(instance.address)
 
     def _forget_idle(self) -> None:
+        if not self._has_unlisted:
+            return
         listed = any(instance.is_listed for instance in self._instances.values())
         if not listed and self.pending:
             return
         idle = [a for a, instance in self._instances.items() if not instance.is_listed and not instance.in_flight]
         for address in idle:
             del self._instances[address]
+        self._has_unlisted = any(not instance.is_listed for instance in self._instances.values())
 
 
 def _busy(instance: Instance) -> int:

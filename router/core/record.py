@@ -1,13 +1,13 @@
 """What is remembered of one request until it is counted and logged."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Route = Literal["live", "pinned"]
 
 
-@dataclass(slots=True, kw_only=True)
-class RequestRecord:
+class RequestRecord(msgspec.Struct, kw_only=True):
     """Filled in as the request goes on. Times are monotonic seconds, sizes bytes of body without framing.
 
     `endpoint` and `deployment` stay empty until they are found: client text never becomes a name here.

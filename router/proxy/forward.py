@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from router.core.errors import NoReadyInstance, QueueFull, UpstreamReset
 from router.core.instances import Deployment, Instance
@@ -13,8 +14,7 @@ from router.proxy.runtime import Runtime
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
 
-@dataclass(slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, kw_only=True):
     """A request as an instance gets it.
 
     Attributes:
@@ -68,6 +68,20 @@ class Exchange:
         self._is_sent = not outgoing.is_streamed
         self.answer: Answer | None = None
 
+    def start_now(self, on_sent: Callable[[], None]) -> bool:
+        """Send the request if that takes no waiting: an instance has a free place, and a connection is idle.
+
+        Raises:
+            NoReadyInstance, QueueFull: as `acquire`.
+        """
+        instance = self._instance = self._deployment.acquire()
+        connection = self._reuse(instance) if instance is not None else None
+        if connection is None:
+            return False
+        on_sent()
+        self._start(connection)
+        return True
+
     async def acquire(self) -> None:
         """Get a place on an instance, waiting in the queue if need be.
 
@@ -75,7 +89,8 @@ class Exchange:
             NoReadyInstance: none is in the choice.
             QueueFull: all are busy, and the queue is full or the request may not wait.
         """
-        self._instance = self._deployment.acquire() or await self._wait_in_queue()
+        if self._instance is None:
+            self._instance = self._deployment.acquire() or await self._wait_in_queue()
 
     async def send(self, on_sent: Callable[[], None]) -> Answer:
         """Send the request on a connection that works; return its answer, of which nothing has come yet.
@@ -93,19 +108,23 @@ class Exchange:
             on_sent()
             return self._start(connection)
 
-    async def head(self, on_sent: Callable[[], None]) -> AnswerHead:
+    async def head(self, on_sent: Callable[[], None], deadline: float | None = None) -> AnswerHead:
         """Wait for the head of the answer; send the request again where the rules allow it.
+
+        Args:
+            deadline: Of the loop's clock.
 
         Raises:
             UpstreamReset: the instance broke off and the request must not be sent again.
+            TimeoutError: the head did not come in time.
         """
         while True:
             assert self.answer is not None
-            assert self._connection is not None
             try:
-                return await self.answer.wait_head()
+                return await self.answer.wait_head(deadline)
             except UpstreamLost as error:
-                await self._resend(error, on_sent)
+                async with asyncio.timeout_at(deadline):
+                    await self._resend(error, on_sent)
 
     async def write(self, chunk: bytes) -> None:
         """Send more of a streamed body.

@@ -10,8 +10,8 @@ Rules
 """
 
 import asyncio
-from dataclasses import replace
 
+import msgspec
 import structlog
 
 from router.core.bucket import TokenBucket
@@ -88,7 +88,7 @@ class Mirror:
             return False
         budget.in_flight += 1
         self._held_bytes += size
-        copy = replace(
+        copy = msgspec.structs.replace(
             outgoing, target=chosen.target_at(target), lines=mirror_lines(outgoing.lines), is_idempotent=False
         )
         deployment = self._runtime.deployment(spec.name, target)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from itertools import chain
 
 from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
@@ -39,6 +40,8 @@ class Scoring:
         self._runtime = runtime
         self._mirror = mirror
         self._request = request
+        self._headers = request.raw_headers
+        self._announced_bytes = request.content_length
         self._table = table
         self._record = record
 
@@ -81,12 +84,13 @@ class Scoring:
         runtime = self._runtime
         request = self._request
         limit = runtime.limits.max_head_bytes
-        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + len(request.raw_path) > limit:
+        headers = self._headers
+        if sum(map(len, chain.from_iterable(headers))) + 4 * len(headers) + len(request.raw_path) > limit:
             raise HeadTooLarge(limit)
         return route(
             self._table,
             request.raw_path.encode("utf-8", "surrogateescape"),
-            request.raw_headers,
+            headers,
             self._record,
             tokens=runtime.tokens,
             u=runtime.u(),
@@ -95,8 +99,7 @@ class Scoring:
 
     def _client_body(self, chosen: Chosen) -> ClientBody:
         limit = chosen.endpoint.spec.max_body_bytes
-        announced = self._request.content_length
-        if announced is not None and announced > limit:
+        if self._announced_bytes is not None and self._announced_bytes > limit:
             raise BodyTooLarge(limit)
         return ClientBody(
             self._request.content,
@@ -108,7 +111,7 @@ class Scoring:
     def _continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110, 10.1.1): it is authorised and not too large."""
         request = self._request
-        expects = single(request.raw_headers, b"expect")
+        expects = single(self._headers, b"expect")
         if expects is not None and expects.lower() == b"100-continue" and request.version == HttpVersion11:
             assert request.transport is not None
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -119,7 +122,8 @@ class Scoring:
         limit = max(_BUFFER_BYTES, spec.mirror.max_body_bytes) if shadow is not None else _BUFFER_BYTES
         received = await body.read_up_to(limit)
         self._record.request_bytes = len(received)
-        self._record.request_throttled_s = await self._throttle(len(received))
+        if spec.bandwidth_bytes_per_s:
+            self._record.request_throttled_s = await self._throttle(len(received))
         is_streamed = not body.is_complete
         return Outgoing(
             method=self._request.method.encode(),
@@ -133,29 +137,31 @@ class Scoring:
 
     def _lines(self, chosen: Chosen) -> list[bytes]:
         record = self._record
-        peer = self._request.transport.get_extra_info("peername") if self._request.transport else None
-        lines = request_lines(self._request.raw_headers, keep_credentials=chosen.endpoint.spec.auth_mode == "none")
+        lines = request_lines(self._headers, keep_credentials=chosen.endpoint.spec.auth_mode == "none")
         lines.append(b"X-Request-Id: " + record.request_id.encode())
         if record.client_request_id:
             lines.append(b"X-Ms-Client-Request-Id: " + record.client_request_id.encode())
+        peer = self._request.protocol.peername  # aiohttp asks the kernel once per connection
         if isinstance(peer, tuple):
-            lines.append(b"X-Forwarded-For: " + str(peer[0]).encode())
+            lines.append(b"X-Forwarded-For: " + peer[0].encode())
         lines.append(b"X-Forwarded-Host: " + chosen.head.host)
         lines.append(b"X-Forwarded-Proto: http")
         return lines
 
     def _framing(self, received_bytes: int, *, is_complete: bool) -> bytes:
         """One unambiguous framing, whatever the client's was."""
-        headers = self._request.raw_headers
+        headers = self._headers
         if not is_complete:
-            announced = self._request.content_length
+            announced = self._announced_bytes
             return b"Transfer-Encoding: chunked" if announced is None else b"Content-Length: %d" % announced
+        if received_bytes:
+            return b"Content-Length: %d" % received_bytes
         has_framing = any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
-        return b"Content-Length: %d" % received_bytes if received_bytes or has_framing else b""
+        return b"Content-Length: 0" if has_framing else b""
 
     def _part(self, part: bytes) -> bytes:
         """A part of a streamed body, in the client's framing."""
-        return _chunk(part) if self._request.content_length is None else part
+        return _chunk(part) if self._announced_bytes is None else part
 
     # Step 5
 
@@ -173,13 +179,7 @@ class Scoring:
         limit_s = chosen.deployment.request_timeout_s
         try:
             try:
-                async with asyncio.timeout(limit_s):
-                    await exchange.acquire()
-                    await exchange.send(self._sent)
-                    if not outgoing.is_streamed:
-                        head = await exchange.head(self._sent)
-                if outgoing.is_streamed:
-                    head = await self._upload(exchange, body, limit_s)
+                head = await self._head(exchange, outgoing, body, limit_s)
             except TimeoutError as error:
                 exchange.timed_out()
                 raise RequestTimeout from error
@@ -187,6 +187,21 @@ class Scoring:
             return await self._respond(chosen, head, exchange)
         finally:
             exchange.close()
+
+    async def _head(self, exchange: Exchange, outgoing: Outgoing, body: ClientBody, limit_s: float) -> AnswerHead:
+        """Send the request and wait for the head of its answer, at most `limit_s` in all, less a large body's time.
+
+        Raises:
+            TimeoutError: it did not come in time.
+        """
+        deadline = asyncio.get_running_loop().time() + limit_s
+        if not exchange.start_now(self._sent):
+            async with asyncio.timeout_at(deadline):
+                await exchange.acquire()
+                await exchange.send(self._sent)
+        if outgoing.is_streamed:
+            return await self._upload(exchange, body, limit_s)
+        return await exchange.head(self._sent, deadline)
 
     def _sent(self) -> None:
         self._record.sent = self._runtime.now()
@@ -213,7 +228,7 @@ class Scoring:
             self._record.request_throttled_s += await self._throttle(len(part))
             async with asyncio.timeout(limit_s):  # one that stops reading is as late as one that does not answer
                 await exchange.write(self._part(part))
-        if self._request.content_length is None:
+        if self._announced_bytes is None:
             await exchange.write(_LAST_CHUNK)
         exchange.sent_all()
 
@@ -235,7 +250,10 @@ class Scoring:
         runtime = self._runtime
         start = forwarded_head(record, headers, fields, now=runtime.now(), http_date=runtime.http_date())
         try:
-            await self._stream(start, answer, is_chunked=is_chunked)
+            if answer.is_complete and not spec.bandwidth_bytes_per_s:
+                self._write_whole(start, answer, is_chunked=is_chunked)
+            else:
+                await self._stream(start, answer, is_chunked=is_chunked)
         except UpstreamLost as error:
             exchange.upstream_failed(error.reason)
             raise UpstreamReset from error
@@ -247,6 +265,12 @@ class Scoring:
     def _closes(self, head: AnswerHead, *, is_chunked: bool) -> bool:
         is_delimited = is_chunked or head.length is not None or not head.has_body
         return self._runtime.is_draining or not is_delimited or not can_go_on(self._request)
+
+    def _write_whole(self, start: bytes, answer: Answer, *, is_chunked: bool) -> None:
+        """Write an answer that is here already: nearly every one."""
+        part = answer.take()
+        self._record.response_bytes = len(part)
+        self._write(start, part, is_chunked=is_chunked, is_last=True)
 
     async def _stream(self, start: bytes, answer: Answer, *, is_chunked: bool) -> None:
         """Write the head with what there is of the body, then the rest as it comes and as the client takes it."""

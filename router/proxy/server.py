@@ -40,6 +40,11 @@ class ClientConnection(BodyWatch):
         """Whether it has been due to finish a head since before `earlier` (monotonic seconds)."""
         return not self._is_busy and 0 < self._head_since < earlier
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp 3.14 resumes at every read of a body, paused or not, and parses an empty buffer each time.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         if not self._is_busy:
             self._has_begun_head = True

@@ -106,7 +106,9 @@ class LimitsConfig(Config):
     head_timeout_s: PositiveSeconds = Field(
         default=10, description="Seconds a client may take to send a request's head."
     )
-    body_timeout_s: PositiveSeconds = Field(default=30, description="Seconds a request's body may take, plus one per KiB of it.")
+    body_timeout_s: PositiveSeconds = Field(
+        default=30, description="Seconds a request's body may take, plus one per KiB of it."
+    )
     keepalive_timeout_s: PositiveSeconds = Field(
         default=75, description="Seconds an idle client connection is kept open."
     )
