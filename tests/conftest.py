@@ -1,4 +1,4 @@
-"""Settings for all tests: the event loop is uvloop, as in production, or plain asyncio with `TEAL_TEST_LOOP=asyncio`."""
+"""Settings for all tests: the loop is uvloop, as in production, or asyncio's own with `TEAL_TEST_LOOP=asyncio`."""
 
 import asyncio
 import os
