@@ -27,7 +27,7 @@ from router.control.recipe import Recipe, RecipeError, read_conda_recipe, read_r
 from router.control.uv_process import UvFailed, installed_pythons, python_search_path, run_uv
 from router.control.worker_package import publish_worker_package
 
-WORKER_NEEDS = ("aiohttp>=3.9", "uvloop", "orjson")
+WORKER_NEEDS = ("aiohttp>=3.9", "httptools", "uvloop", "orjson")
 
 _LOCK_POLL_S = 0.05
 _PROBE_TIMEOUT_S = 60.0

@@ -112,6 +112,7 @@ class Proxies:
         self._on_change = on_change
         self._apply: Apply | None = None
         self._base = Totals()  # what processes that are gone had counted
+        self._kept: Mapping[str, Collection[str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self._news = asyncio.Event()
@@ -172,6 +173,7 @@ class Proxies:
 
     def forget(self, kept: Mapping[str, Collection[str]]) -> None:
         """Drop counters of endpoints and deployments that are gone from the table."""
+        self._kept = kept
         self._base.keep_only(kept)
 
     async def drained(self, address: str) -> None:
@@ -269,6 +271,7 @@ class Proxies:
         if slot.stats is not None:
             slot.stats.totals.clear_gauges()
             self._base.add(slot.stats.totals)
+            self._base.keep_only(self._kept)
         slot.emptied()
         self._on_change()
         self._tell_waiters()

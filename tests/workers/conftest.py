@@ -20,6 +20,9 @@ from multidict import CIMultiDictProxy
 DEADLINE_S = 60.0
 PACKAGE = Path(__file__).parents[2] / "workers"
 
+# A full environment with its fast lane, and one that has nothing but aiohttp.
+ENVIRONMENTS = ((), ("httptools", "orjson", "uvloop"))
+
 # A run() that calls gate.wait() says that it is there, and stays until the test opens the gate.
 GATE_MODULE = """
 import os
@@ -197,7 +200,7 @@ def start(launcher: Launcher) -> Callable[..., Worker]:
     return lambda script, *arguments, **options: launcher.launch(script, *arguments, **options).hear("READY=1")
 
 
-@pytest.fixture(params=[(), ("httptools", "orjson", "uvloop")], ids=["fast", "bare"])
+@pytest.fixture(params=ENVIRONMENTS, ids=["fast", "bare"])
 def start_each(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Worker]]:
     """Start a worker in a full environment, and in one that has nothing but aiohttp."""
     launcher = Launcher(tmp_path, request.param)
@@ -209,5 +212,15 @@ def start_each(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
 def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Worker]]:
     """Start a worker that all tests of a module share, because none of them changes it."""
     launcher = Launcher(tmp_path_factory.mktemp("shared"))
+    yield lambda script, *arguments: launcher.launch(script, *arguments).hear("READY=1")
+    launcher.close()
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS, ids=["fast", "bare"])
+def start_shared_each(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Worker]]:
+    """Start a worker for all tests of a module in each environment."""
+    launcher = Launcher(tmp_path_factory.mktemp("shared"), request.param)
     yield lambda script, *arguments: launcher.launch(script, *arguments).hear("READY=1")
     launcher.close()

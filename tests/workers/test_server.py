@@ -19,6 +19,13 @@ ASYNC_AT_THE_GATE = AT_THE_GATE.replace("def run", "async def run")
 
 NOT_ALLOWED = b'{"message":"Method not allowed; here are GET, OPTIONS, POST"}'
 
+
+@pytest.fixture(scope="module")
+def echo(start_shared_each):
+    """A worker whose run() returns the body, for tests that leave it as it was."""
+    return start_shared_each(AT_THE_GATE)
+
+
 BOTH = pytest.mark.parametrize("script", [AT_THE_GATE, ASYNC_AT_THE_GATE], ids=["def", "async"])
 
 
@@ -108,29 +115,26 @@ async def test_a_client_that_leaves_during_run_harms_nobody(start_each):
     assert worker.stderr == ""
 
 
-async def test_connections_are_kept_alive(start_each):
+async def test_connections_are_kept_alive(echo):
     """Many requests on one connection."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     assert await _score_on(reader, writer, b"1") == b'"1"'
     assert await _score_on(reader, writer, b"2") == b'"2"'
     writer.close()
 
 
-async def test_pipelined_requests_are_answered_in_order(start_each):
+async def test_pipelined_requests_are_answered_in_order(echo):
     """Two requests in one segment are two answers."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     one = b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n"
     writer.write(one + b"1" + one + b"2")
     assert [await _read_answer(reader), await _read_answer(reader)] == [b'"1"', b'"2"']
     writer.close()
 
 
-async def test_a_request_in_many_pieces_is_one_request(start_each):
+async def test_a_request_in_many_pieces_is_one_request(echo):
     """Byte by byte, as a slow client sends it."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     for byte in b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 3\r\n\r\nabc":
         writer.write(bytes((byte,)))
         await writer.drain()
@@ -154,10 +158,9 @@ async def test_a_request_in_many_pieces_is_one_request(start_each):
         (b"PUT /score HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\n", b"x", NOT_ALLOWED),
     ],
 )
-async def test_a_connection_changes_lanes_between_requests(start_each, head, body, answer):
+async def test_a_connection_changes_lanes_between_requests(echo, head, body, answer):
     """A simple request, an unusual one, and a simple one again: each gets its own answer."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     assert await _score_on(reader, writer, b"1") == b'"1"'
     writer.write(head)
     await writer.drain()
@@ -181,10 +184,9 @@ async def test_a_request_sent_before_the_answer_waits(start_each):
     writer.close()
 
 
-async def test_a_client_that_asks_to_close_is_closed(start_each):
+async def test_a_client_that_asks_to_close_is_closed(echo):
     """`Connection: close` is answered in kind."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
     answer = await reader.read()
     assert b"Connection: close\r\n" in answer
@@ -192,10 +194,9 @@ async def test_a_client_that_asks_to_close_is_closed(start_each):
     writer.close()
 
 
-async def test_a_client_that_expects_100_gets_it(start_each):
+async def test_a_client_that_expects_100_gets_it(echo):
     """The body is sent only after the go-ahead."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"x")
@@ -203,10 +204,9 @@ async def test_a_client_that_expects_100_gets_it(start_each):
     writer.close()
 
 
-async def test_an_http_1_0_client_is_answered_and_closed(start_each):
+async def test_an_http_1_0_client_is_answered_and_closed(echo):
     """HTTP/1.0 knows no kept connection here."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     writer.write(b"POST /score HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
     answer = await reader.read()
     assert b"Connection: close\r\n" in answer
@@ -214,21 +214,19 @@ async def test_an_http_1_0_client_is_answered_and_closed(start_each):
     writer.close()
 
 
-async def test_garbage_is_a_400_in_one_line_of_log(start_each):
+async def test_garbage_is_a_400_in_one_line_of_log(echo):
     """What is no HTTP ends its own connection only."""
-    worker = start_each(AT_THE_GATE)
-    reader, writer = await asyncio.open_unix_connection(worker.socket_path)
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
     writer.write(b"GET / HTTP/1.1\r\nbad header\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
     writer.close()
-    assert worker.stderr.count("\n") <= 1
-    assert (await worker.score("next")).status == 200
+    assert echo.stderr.count("\n") <= 1
+    assert (await echo.score("next")).status == 200
 
 
-async def test_head_of_a_probe_has_no_body(start_each):
+async def test_head_of_a_probe_has_no_body(echo):
     """HEAD is GET without the body."""
-    worker = start_each(AT_THE_GATE)
-    reply = await worker.request("HEAD", "/")
+    reply = await echo.request("HEAD", "/")
     assert (reply.status, reply.headers["Content-Length"], reply.body) == (200, "7", b"")
 
 

@@ -30,7 +30,8 @@ def worker_command(spec: WorkerSpec, interpreter: Interpreter, folder: Path, env
     variables = {**clean_environment(environment), **spec.environment_variables}
     python_path = [str(interpreter.python_path), spec.environment_variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
-    return Command(arguments=tuple(arguments), cwd=spec.code_dir, variables=variables)
+    # Not the code folder, to which the worker goes by itself: `-m` would look for `workers` there first.
+    return Command(arguments=tuple(arguments), cwd=interpreter.python_path, variables=variables)
 
 
 def lay_out_model(spec: WorkerSpec, folder: Path) -> None:

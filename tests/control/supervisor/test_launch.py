@@ -18,7 +18,7 @@ PRINTS_VARIABLES = """
 import os
 
 def init():
-    print([os.environ.get(name) for name in ("WATCHDOG_USEC", "LISTEN_FDS", "GREETING")], os.getcwd(), flush=True)
+    print([os.environ.get(name) for name in ("WATCHDOG_USEC", "LISTEN_FDS", "GREETING")], os.listdir(), flush=True)
 """
 
 
@@ -58,11 +58,11 @@ async def test_model_folder_appears_under_its_own_name(bench: Bench) -> None:
 
 
 async def test_worker_gets_its_own_variables_and_none_of_ours(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """systemd's protocol is between systemd and us; the deployment's variables arrive, and it runs in its code."""
+    """systemd's protocol is between systemd and us; the deployment's variables arrive; nothing lies beside `workers`."""
     monkeypatch.setenv("WATCHDOG_USEC", "1")
     monkeypatch.setenv("LISTEN_FDS", "3")
-    spec = await bench.serving(PRINTS_VARIABLES, environment_variables={"GREETING": "hello"})
-    await printed(bench, f"[None, None, 'hello'] {spec.code_dir}")
+    await bench.serving(PRINTS_VARIABLES, environment_variables={"GREETING": "hello"})
+    await printed(bench, "[None, None, 'hello'] ['workers']")
 
 
 async def test_worker_holds_no_descriptor_of_ours(bench: Bench) -> None:

@@ -1,0 +1,125 @@
+"""Proxy processes in their slots: real ones, that accept on real sockets."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from router.control.listeners import bind
+from router.control.proxies import Proxies
+from router.core.table import DeploymentSpec, EndpointSpec, TableSpec
+from router.core.wire import ProxyLimits
+
+KEPT = {"churn": {"blue"}}
+
+
+def table(generation: int, *names: str) -> TableSpec:
+    endpoints = tuple(
+        EndpointSpec(
+            name=name,
+            auth_mode="none",
+            traffic=(("blue", 100.0),),
+            deployments=(DeploymentSpec(name="blue"),),
+        )
+        for name in names
+    )
+    return TableSpec(generation=generation, endpoints=endpoints)
+
+
+class Bench:
+    """Two slots on one port."""
+
+    def __init__(self) -> None:
+        self._sockets = bind([("127.0.0.1", 0)], slots=2)
+        self.port = self._sockets[0][0].getsockname()[1]
+        self.news = asyncio.Event()
+        self.proxies = Proxies(self._sockets, ["--log-level", "error"], self.news.set)
+
+    def push(self, generation: int, *names: str) -> None:
+        self.proxies.push(table(generation, *names), ProxyLimits(drain_timeout_s=5, access_log=False))
+
+    async def status(self, endpoint: str = "churn") -> int:
+        """What a client gets on a connection of its own; there is no instance, so 424 at best."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/endpoint/{endpoint}/score"
+        async with aiohttp.ClientSession() as session, session.post(url, data=b"{}") as answer:
+            return answer.status
+
+    def counted(self, endpoint: str = "churn") -> int:
+        stats = self.proxies.totals().endpoints.get(endpoint)
+        return sum(stats.deployment("blue").live.values()) if stats else 0
+
+    async def kill(self, slot: int) -> None:
+        """End a process, and return when another has taken its place."""
+        status = self.proxies.statuses()[slot]
+        assert status.pid is not None
+        os.kill(status.pid, signal.SIGKILL)
+        while self.proxies.statuses()[slot].restarts == status.restarts:
+            self.news.clear()
+            await self.news.wait()
+            await asyncio.sleep(0)
+        await self.proxies.applied(self.proxies.generation)
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        await self.proxies.stop(20, hurry or asyncio.Event())
+        for listener in (listener for sockets in self._sockets for listener in sockets):
+            listener.close()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    bench.push(1, "churn")
+    bench.proxies.start()
+    await bench.proxies.applied(1)
+    yield bench
+    await bench.stop()
+
+
+async def test_every_slot_follows_the_newest_table(bench: Bench) -> None:
+    """Both processes have applied it when `applied` returns."""
+    bench.push(2, "churn", "other")
+    assert not bench.proxies.have_applied
+    await bench.proxies.applied(2)
+    assert bench.proxies.have_applied
+    assert [status.generation for status in bench.proxies.statuses()] == [2, 2]
+    assert {await bench.status("other") for _ in range(8)} == {424}
+
+
+async def test_a_killed_process_is_replaced_and_its_counts_stay(bench: Bench) -> None:
+    """What it counted is part of the totals, as long as the table knows the names."""
+    bench.proxies.forget(KEPT)
+    assert [await bench.status() for _ in range(20)] == [424] * 20
+    while bench.counted() < 20:  # noqa: ASYNC110 - statistics come several times a second
+        await asyncio.sleep(0.01)
+    with capture_logs() as events:
+        await bench.kill(0)
+        await bench.kill(1)
+    assert [event["exit_status"] for event in events if event["event"] == "proxy.exited"] == [-9, -9]
+    assert bench.counted() == 20
+    assert [status.restarts for status in bench.proxies.statuses()] == [1, 1]
+    assert await bench.status() == 424
+
+    bench.proxies.forget({})
+    assert bench.counted() == 0
+
+
+async def test_an_address_that_nobody_needs_is_drained(bench: Bench) -> None:
+    """As of the table that was pushed last, in every process."""
+    bench.push(2, "churn")
+    async with asyncio.timeout(20):
+        await bench.proxies.drained("unix:/nowhere")
+    assert [status.generation for status in bench.proxies.statuses()] == [2, 2]
+
+
+async def test_a_stop_ends_every_process(bench: Bench) -> None:
+    """They drain, and nothing is started in their place."""
+    pids = [status.pid for status in bench.proxies.statuses()]
+    with capture_logs() as events:
+        await bench.stop()
+    assert None not in pids
+    assert [status.pid for status in bench.proxies.statuses()] == [None, None]
+    assert [event["event"] for event in events if event["log_level"] != "info"] == []
