@@ -78,8 +78,20 @@ class Teal:
 
         await until(has_come)
 
-    async def is_ready(self) -> bool:
-        return (await self.readyz())[0] == 200
+    async def reads_ready(self, status: int = 200, text: str = "ready\n") -> None:
+        """Wait until /readyz says this; proxies may be about to apply the newest table."""
+        said: tuple[int, str] | None = None
+
+        async def is_said() -> bool:
+            nonlocal said
+            said = await self.readyz()
+            return said == (status, text)
+
+        try:
+            async with asyncio.timeout(READY_S / 2):
+                await until(is_said)
+        except TimeoutError:
+            raise AssertionError(f"/readyz says {said}, not {(status, text)}") from None
 
     async def readyz(self) -> tuple[int, str]:
         async with self._admin.get("http://teal/readyz") as answer:
@@ -191,10 +203,15 @@ def example(tmp_path: Path) -> Path:
 
 
 class Load:
-    """Clients that keep their connections and send one request after the other until stopped."""
+    """Clients that keep their connections and send one request after the other until stopped.
 
-    def __init__(self, url: str, key: str = "none", body: bytes = b"{}") -> None:
+    Args:
+        think_s: Pause of a client between an answer and its next request.
+    """
+
+    def __init__(self, url: str, key: str = "none", body: bytes = b"{}", *, think_s: float = 0.0) -> None:
         self._url = url
+        self._think_s = think_s
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._body = body
         self._is_stopping = False
@@ -233,6 +250,7 @@ class Load:
                     self.failures.append(repr(error))
                 self._news.set()
                 self._news = asyncio.Event()
+                await asyncio.sleep(self._think_s)
 
 
 def free_port() -> int:

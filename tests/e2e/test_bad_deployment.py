@@ -2,8 +2,7 @@
 
 import asyncio
 
-import pytest
-
+from tests.e2e.conftest import Teal
 from tests.e2e.project import ANSWERS_ITS_NAME, Project, ask
 
 BAD = {
@@ -16,23 +15,29 @@ BAD = {
 SOON = {"initial_delay": 0, "period": 1, "failure_threshold": 1}
 
 
-@pytest.fixture
-def project(tmp_path) -> Project:
-    """One good deployment beside one of each bad kind."""
-    project = Project(tmp_path)
-    for name, source in BAD.items():
-        project.deployments[name] = project.worker(name, source)
-    project.deployments["hangs"]["startup_probe"] = SOON
-    project.deployments["missing"] = project.worker("missing")
-    (tmp_path / "code" / "missing" / "score.py").unlink()
-    return project
+def add_bad(project: Project, *names: str) -> None:
+    """Deployments beside `blue`, each bad in the way of its name."""
+    for name in names:
+        project.deployments[name] = project.worker(name, BAD.get(name, ""))
+    if "missing" in names:
+        (project.folder / "code" / "missing" / "score.py").unlink()
+
+
+async def failed(teal: Teal, name: str) -> None:
+    await teal.said(f'"deployment.failed".*"deployment":"{name}"')
+
+
+async def became_ready(teal: Teal, name: str) -> None:
+    await teal.said(f'"worker.ready".*"deployment":"{name}"')
 
 
 async def test_a_bad_deployment_says_why_and_the_others_serve(serve, project: Project) -> None:
     """Each is Failed with its reason and the end of its log; a request pinned to it gets 424 model_not_ready."""
-    teal = await serve(project.save())
     names = [*BAD, "missing"]
-    await asyncio.gather(*(teal.said(f'"deployment.failed".*"deployment":"{name}"') for name in names))
+    add_bad(project, *names)
+    project.deployments["hangs"]["startup_probe"] = SOON
+    teal = await serve(project.save())
+    await asyncio.gather(*(failed(teal, name) for name in names))
     shown = {name: await teal.deployment(name) for name in names}
     assert {name: each["provisioning_state"] for name, each in shown.items()} == dict.fromkeys(names, "Failed")
     code = project.folder / "code"
@@ -54,39 +59,35 @@ async def test_a_bad_deployment_says_why_and_the_others_serve(serve, project: Pr
     assert {reply.status for reply in replies.values()} == {424}
     assert {reply.headers["ms-azureml-model-error-reason"] for reply in replies.values()} == {"model_not_ready"}
     assert (await ask(url)).text == '"blue"'
-    assert (await teal.readyz()) == (200, "ready\n")
+    await teal.reads_ready()
 
 
 async def test_a_bad_deployment_with_live_weight_makes_the_router_unready(serve, project: Project) -> None:
     """The start does not wait for what has failed; /readyz names it; the requests of its share get 424."""
+    add_bad(project, "missing")
     project.endpoint["traffic"] = {"missing": 100}
     teal = await serve(project.save())
-    assert await teal.readyz() == (503, "churn/missing has live traffic and no ready instance\n")
+    await teal.reads_ready(503, "churn/missing has live traffic and no ready instance\n")
     assert (await ask(await teal.url())).status == 424
     assert (await ask(await teal.url(), deployment="blue")).text == '"blue"'
 
 
 async def test_a_repaired_deployment_becomes_ready(serve, project: Project) -> None:
     """A script that was put right is taken up by itself, and a config that was put right once it is saved."""
+    add_bad(project, "missing", "syntax", "raises")
     project.deployments["astray"] = project.worker("astray")
     project.deployments["astray"]["code_configuration"]["code"] = "code/nowhere"
     teal = await serve(project.save())
-    names = ["missing", "syntax", "raises", "astray"]
-    await asyncio.gather(*(teal.said(f'"deployment.failed".*"deployment":"{name}"') for name in names))
+    await asyncio.gather(*(failed(teal, name) for name in ("missing", "syntax", "raises", "astray")))
 
     for name in ("missing", "syntax", "raises"):
         project.script(name, ANSWERS_ITS_NAME)
+    await asyncio.gather(*(became_ready(teal, name) for name in ("missing", "syntax", "raises")))
+
     project.deployments["astray"]["code_configuration"]["code"] = "code/astray"
     await teal.apply(project.save)
-    await asyncio.gather(*(teal.said(f'"worker.ready".*"deployment":"{name}"') for name in names))
+    await became_ready(teal, "astray")
     url = await teal.url()
-    assert {name: (await ask(url, deployment=name)).text for name in names} == {name: f'"{name}"' for name in names}
+    names = ("missing", "syntax", "raises", "astray")
+    assert [(await ask(url, deployment=name)).text for name in names] == [f'"{name}"' for name in names]
     assert (await teal.deployment("raises"))["log_tail"] == []
-
-
-async def test_a_missing_script_is_taken_up_without_a_reload(serve, project: Project) -> None:
-    """The file that was missing is looked for again."""
-    teal = await serve(project.save())
-    project.script("missing", ANSWERS_ITS_NAME)
-    await teal.said('"worker.ready".*"deployment":"missing"')
-    assert (await ask(await teal.url(), deployment="missing")).text == '"missing"'

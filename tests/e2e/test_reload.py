@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from tests.e2e.project import Project, Upstream, ask, until
@@ -124,10 +125,24 @@ async def test_a_large_config_applies(serve, project: Project, upstreams: list[U
     assert len(project.text().splitlines()) > 1000
     await teal.apply(project.save)
     await teal.counted('teal_instances{deployment="deployment-3",endpoint="endpoint-49",state="ready"}', 1)
-    await until(teal.is_ready)
+    await teal.reads_ready()
     urls = [await teal.url(f"endpoint-{number}") for number in range(50)]
     replies = await asyncio.gather(*(ask(url) for url in urls))
     assert {reply.status for reply in replies} == {200}
+
+
+async def test_a_save_whose_keys_cannot_be_stored_is_refused(serve, project: Project) -> None:
+    """What ran before runs on, and a reload applies the file once the database can be written again."""
+    teal = await serve(project.save())
+    project.data["endpoints"]["other"] = project.endpoint
+    with closing(sqlite3.connect(teal.state_dir / "state.db", isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        refused = await teal.after(project.save, '"config.refused"')
+        assert "database is locked" in refused["problems"][0]
+        assert (await ask(await teal.url())).status == 200
+    await teal.apply(lambda: teal.signal(signal.SIGHUP))
+    await teal.said('"worker.ready".*"other"')
+    assert (await ask(await teal.url("other"))).status == 200
 
 
 async def test_what_needs_a_restart_is_said(serve, project: Project) -> None:

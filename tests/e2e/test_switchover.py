@@ -55,7 +55,7 @@ async def requests_during(upstream: Upstream, meanwhile: Awaitable[object]) -> i
 async def test_all_traffic_moves_to_a_deployment_that_the_same_save_brings(serve, project: Project, gate: Gate) -> None:
     """Blue, which the file has no more, answers until green is ready, then green does; no request fails."""
     teal = await serve(project.save())
-    load = Load(await teal.url())
+    load = Load(await teal.url(), think_s=0.01)
     load.start(clients=4)
 
     project.endpoint["deployments"] = {"green": gate.deployment(project, "green")}
@@ -63,7 +63,7 @@ async def test_all_traffic_moves_to_a_deployment_that_the_same_save_brings(serve
     held = await teal.after(project.save, '"traffic.held"')
     assert held["reason"] == "traffic stays as it was until green has a ready instance"
     assert answered_by(await load.more(50)) == {(200, "blue")}
-    assert (await teal.readyz()) == (503, f"churn: {held['reason']}\n")
+    await teal.reads_ready(503, f"churn: {held['reason']}\n")
     assert (await teal.status())["endpoints"][0]["held"] == held["reason"]
 
     await teal.after(gate.open, '"worker.exited".*"blue"')
@@ -71,7 +71,7 @@ async def test_all_traffic_moves_to_a_deployment_that_the_same_save_brings(serve
     assert answered_by(await load.more(50)) == {(200, "green")}
     await load.stop()
     assert (load.failures, set(load.statuses())) == ([], {200})
-    assert await teal.readyz() == (200, "ready\n")
+    await teal.reads_ready()
     assert [each["name"] for each in (await teal.status())["endpoints"][0]["deployments"]] == ["green"]
 
 
@@ -93,7 +93,7 @@ async def test_traffic_stays_where_it_is_when_the_new_deployment_fails(serve, pr
     assert pushed
 
     await teal.after(lambda: replace(project.path, before), '"traffic.released"')
-    assert await teal.readyz() == (200, "ready\n")
+    await teal.reads_ready()
     assert (await ask(url)).text == '"blue"'
 
 
@@ -102,7 +102,7 @@ async def test_a_deployment_is_not_scaled_to_nothing_while_it_carries_the_traffi
 ) -> None:
     """instance_count 0 counts for blue once green has taken over."""
     teal = await serve(project.save())
-    load = Load(await teal.url())
+    load = Load(await teal.url(), think_s=0.01)
     load.start(clients=4)
     project.deployments["green"] = gate.deployment(project, "green")
     project.deployments["blue"]["instance_count"] = 0
@@ -120,7 +120,7 @@ async def test_upstreams_are_replaced_by_others_without_a_failed_request(serve, 
     one, two, three = upstreams
     project.deployments["blue"] = {"upstreams": [one.address]}
     teal = await serve(project.save())
-    load = Load(await teal.url())
+    load = Load(await teal.url(), think_s=0.01)
     load.start(clients=4)
     await load.more(20)
 
@@ -144,7 +144,7 @@ async def test_a_new_model_rolls_without_a_failed_request(serve, project: Projec
     """Two instances become three, then their model changes: new ones are there before old ones go."""
     project.deployments["blue"]["instance_count"] = 2
     teal = await serve(project.save())
-    load = Load(await teal.url())
+    load = Load(await teal.url(), think_s=0.01)
     load.start(clients=6)
     await load.more(20)
 

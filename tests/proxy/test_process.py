@@ -33,6 +33,7 @@ class Control:
         loop = "asyncio" if os.environ.get("TEAL_TEST_LOOP") == "asyncio" else "uvloop"
         self.proxies = Proxies(self._sockets, ["--loop", loop, "--log-level", "error"], lambda: None)
         self._generation = 0
+        self._deployments: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -42,6 +43,8 @@ class Control:
         self._generation += 1
         table = TableSpec(generation=self._generation, endpoints=endpoints)
         self.proxies.push(table, ProxyLimits(**{"access_log": False} | limits))
+        self._deployments |= {spec.name for one in endpoints for spec in one.deployments}
+        self.proxies.forget({"churn": self._deployments})
         return self._generation
 
     async def apply(self, *endpoints: EndpointSpec, **limits: Any) -> None:
