@@ -303,7 +303,7 @@ async def test_a_request_without_end_is_cut_at_the_drain_deadline(control: Contr
 
 
 _DAEMON = """
-import asyncio, socket, sys
+import asyncio, sys
 from router.control.listeners import bind
 from router.control.proxies import Proxies
 async def main():
@@ -312,7 +312,7 @@ async def main():
     proxies.start()
     while not all(status.pid for status in proxies.statuses()):
         await asyncio.sleep(0.01)
-    print(*(status.pid for status in proxies.statuses()), flush=True)
+    print(*(status.pid for status in proxies.statuses()), file=sys.stderr)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
@@ -322,13 +322,20 @@ async def test_proxies_end_with_the_control_process() -> None:
     """A control process that is killed leaves no proxy behind."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     daemon = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _DAEMON, stdout=asyncio.subprocess.PIPE, env=environment
+        sys.executable,
+        "-c",
+        _DAEMON,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
     )
-    assert daemon.stdout is not None
-    pids = [int(pid) for pid in (await daemon.stdout.readline()).split()]
+    assert daemon.stderr is not None
+    try:
+        pids = [int(pid) for pid in (await daemon.stderr.readline()).split()]
+    finally:
+        daemon.kill()
+        await daemon.wait()
     assert len(pids) == 2
-    daemon.kill()
-    await daemon.wait()
     await told(lambda: not any(map(is_alive, pids)))
 
 

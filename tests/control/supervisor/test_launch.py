@@ -58,7 +58,7 @@ async def test_model_folder_appears_under_its_own_name(bench: Bench) -> None:
 
 
 async def test_worker_gets_its_own_variables_and_none_of_ours(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """systemd's protocol is between systemd and us; the deployment's variables arrive; nothing lies beside `workers`."""
+    """systemd's protocol is between systemd and us; the deployment's variables arrive; only `workers` lies there."""
     monkeypatch.setenv("WATCHDOG_USEC", "1")
     monkeypatch.setenv("LISTEN_FDS", "3")
     await bench.serving(PRINTS_VARIABLES, environment_variables={"GREETING": "hello"})
