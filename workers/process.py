@@ -106,8 +106,10 @@ class Worker:
             leave_now()
 
     async def _beat(self) -> None:
+        """Say each second that more could be done; not while run() hangs, so that requests go elsewhere."""
         while True:
-            self._notifier.alive()
+            if not self._runner.is_stuck:
+                self._notifier.alive()
             await asyncio.sleep(HEARTBEAT_S)
 
 

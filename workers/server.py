@@ -29,6 +29,7 @@ QUIET_S = 0.2  # how long open connections must say nothing before a drain ends
 POLL_S = 0.01
 
 HEALTHY = Answer(200, b"Content-Type: text/html; charset=utf-8\r\n", b"Healthy")
+STUCK = Answer(503, b"Content-Type: text/plain; charset=utf-8\r\n", b"run() goes on for requests that nobody waits for")
 EMPTY = Answer(200, b"Content-Type: text/html; charset=utf-8\r\n", b"")
 SCORE_METHODS = frozenset(("GET", "POST", "OPTIONS"))
 READ_METHODS = frozenset(("GET", "HEAD"))
@@ -63,7 +64,7 @@ class ScoreServer:
         self._traffic = Traffic()
         self._renderer = HeadRenderer(os.environ)
         self._routes: Dict[str, Tuple[FrozenSet[str], Route]] = {
-            "/": (READ_METHODS, _answer_probe),
+            "/": (READ_METHODS, self._answer_probe),
             "/score": (SCORE_METHODS, self._score),
             "/swagger.json": (READ_METHODS, self._describe),
         }
@@ -142,6 +143,9 @@ class ScoreServer:
             return refusal(405, f"Method not allowed; here are {', '.join(sorted(methods))}")
         return await answer(request)
 
+    async def _answer_probe(self, request: web.BaseRequest) -> Answer:
+        return STUCK if self._runner.is_stuck else HEALTHY
+
     async def _score(self, request: web.BaseRequest) -> Answer:
         if request.method not in self._run_methods:
             return EMPTY
@@ -171,10 +175,6 @@ class ScoreServer:
         except ConnectionError:  # the client left; nobody is there to be told
             return self._closes
         return self._stays if stays else self._closes
-
-
-async def _answer_probe(request: web.BaseRequest) -> Answer:
-    return HEALTHY
 
 
 async def _send_continue(request: web.BaseRequest) -> None:

@@ -10,10 +10,13 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import fcntl
+import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -141,6 +144,7 @@ async def interpreter_problem(python: Path) -> str | None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as error:
         return f"{python} cannot be run: {error.strerror}"
@@ -151,8 +155,10 @@ async def interpreter_problem(python: Path) -> str | None:
         return f"{python} did not answer within {_PROBE_TIMEOUT_S:.0f} s"
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.communicate()
+            # A wrapper's child too: it would hold our pipes open, and outlive the wrapper.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     return _judge(python, said.decode(errors="replace"), complained.decode(errors="replace"), process.returncode == 0)
 
 

@@ -7,10 +7,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import uv
 
-from router.control.environments import EnvironmentFailed, Environments, EnvironmentSpec, Interpreter
+from router.control.environments import (
+    EnvironmentFailed,
+    Environments,
+    EnvironmentSpec,
+    Interpreter,
+    interpreter_problem,
+)
 from router.control.recipe import read_requirements_recipe
 from router.control.uv_process import installed_pythons
 
@@ -308,3 +315,14 @@ async def test_cancelling_ends_uv_and_what_it_started(
         await build
     assert await read_from_pipe(pipe) == b""
     assert kept(root) == []
+
+
+async def test_a_wrapper_that_hangs_is_given_up_with_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that holds the pipes of a killed wrapper delays nothing, and does not outlive it."""
+    monkeypatch.setattr("router.control.environments._PROBE_TIMEOUT_S", 0.5)
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {tmp_path}/child\nwait\n")
+    wrapper.chmod(0o755)
+    assert "did not answer within" in str(await interpreter_problem(wrapper))
+    child = int((tmp_path / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE

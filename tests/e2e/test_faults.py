@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Load, Teal
-from tests.e2e.project import Project, Reply, ask, until
+from tests.e2e.project import ANSWERS_ITS_NAME, Project, Reply, ask, until
 
 TAKES_A_MOMENT = """
 import time
@@ -107,6 +107,24 @@ async def test_a_stopped_worker_is_replaced(serve, project: Project) -> None:
     assert load.statuses()[424] <= 1
     assert victim.pid not in await pids(teal)
     assert (await ask(await teal.url())).status == 200
+
+
+async def test_a_run_that_hangs_is_replaced(serve, project: Project) -> None:
+    """A run() that goes on for nobody holds its instance; liveness replaces it, and the other one serves."""
+    hangs = ANSWERS_ITS_NAME.replace("def run(data):", "def run(data):\n    while data == 'hang':\n        pass")
+    project.deployments["blue"] = project.worker(
+        "blue",
+        hangs,
+        instance_count=2,
+        liveness_probe={"initial_delay": 0, "period": 1, "timeout": 1, "failure_threshold": 2},
+        request_settings={"request_timeout_ms": 500},
+    )
+    teal = await serve(project.save())
+    url = await teal.url()
+    async with aiohttp.ClientSession() as session, session.post(url, data="hang") as answer:
+        assert answer.status == 408
+    await teal.said('"worker.exited".*"liveness"')
+    assert (await ask(url)).status == 200
 
 
 async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None:

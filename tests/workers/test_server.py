@@ -53,6 +53,22 @@ async def test_the_heartbeat_goes_on_while_run_blocks(start_each):
     assert (await busy).status == 200
 
 
+@BOTH
+async def test_a_probe_fails_while_run_goes_on_for_nobody(start_each, script):
+    """With its only place held by a call whose client left, a worker says that it is of no use; not for longer."""
+    worker = start_each(script)
+    busy = asyncio.create_task(worker.score("wait"), name="busy")
+    await worker.gate.entered()
+    busy.cancel()
+    while (probe := await worker.request("GET", "/")).status == 200:
+        pass  # the worker has yet to see that the client left
+    assert (probe.status, probe.body) == (503, b"run() goes on for requests that nobody waits for")
+    await worker.gate.open()
+    while (await worker.request("GET", "/")).status == 503:
+        pass  # run() has yet to return
+    assert (await worker.score("quick")).body == b'"quick"'
+
+
 async def test_concurrency_is_how_many_run_at_a_time(start_each):
     """With two run threads, one at the gate leaves one for others."""
     worker = start_each(AT_THE_GATE, "--concurrency", "2")

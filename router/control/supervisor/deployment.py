@@ -37,7 +37,7 @@ class Deployment:
         self._instances: dict[int, Instance] = {}
         self._started = 0
         self._exits: Counter[str] = Counter()
-        self._told: ProvisioningState | None = None
+        self._told: tuple[ProvisioningState, str] | None = None
         self._is_removed = False
         endpoint, name = key
         self._event = log.bind(endpoint=endpoint, deployment=name)
@@ -99,7 +99,7 @@ class Deployment:
             key=self.key,
             kind="managed",
             provisioning_state=state,
-            reason=self._refusal or (failed.lifecycle.reason if failed else ""),
+            reason=self._reason() if state == "Failed" else self._refusal,
             log_tail=failed.tail(TAIL_LINES) if failed and not self._refusal else (),
             log_dir=str(self._around.log_dir.joinpath(*self.key)),
             instances=tuple(self._instances[number].status() for number in sorted(self._instances)),
@@ -156,12 +156,18 @@ class Deployment:
         failed = [i for i in self._instances.values() if i.version == wanted and i.lifecycle.has_failed]
         return min(failed, key=lambda instance: instance.number, default=None)
 
+    def _reason(self) -> str:
+        """Why it failed, if it did."""
+        failed = self._failed()
+        return self._refusal or (failed.lifecycle.reason if failed else "")
+
     def _tell(self) -> None:
-        """Log where it stands, once for each change of it."""
+        """Log where it stands, once for each change of it or of the reason why it failed."""
         state = self._state()
-        if state == self._told:
+        told = (state, self._reason() if state == "Failed" else "")
+        if told == self._told:
             return
-        self._told = state
+        self._told = told
         if state == "Failed":
             status = self.status()
             self._event.error("deployment.failed", reason=status.reason, log_tail=status.log_tail[-5:])

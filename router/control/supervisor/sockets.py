@@ -32,6 +32,7 @@ class SocketFolder:
     def listener(self) -> tuple[socket.socket, Path]:
         """A listening socket on a path that no worker had before: the address tells one process from the next."""
         self._count += 1
+        _make_private(self.path)  # somebody may have cleaned up while we run
         path = self.path / f"w{self._count}.sock"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -46,6 +47,7 @@ class SocketFolder:
     def notifications(self) -> "NotifySocket":
         """A socket for one worker's notifications."""
         self._count += 1
+        _make_private(self.path)
         return NotifySocket(self.path / f"n{self._count}.sock")
 
 

@@ -19,6 +19,15 @@ def test_no_path_is_used_twice(tmp_path: Path) -> None:
     assert first_path != second_path
 
 
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    """A clean-up beneath a running daemon costs no worker its next start."""
+    folder = SocketFolder(tmp_path / "run")
+    folder.path.rmdir()
+    listener, path = folder.listener()
+    listener.close()
+    assert path.is_socket()
+
+
 def test_folder_is_closed_to_others(tmp_path: Path) -> None:
     """Only this user can connect to a worker."""
     (tmp_path / "run").mkdir(mode=0o755)
