@@ -12,6 +12,7 @@ import pytest
 import uv
 
 from router.control.environments import (
+    WORKER_NEEDS,
     EnvironmentFailed,
     Environments,
     EnvironmentSpec,
@@ -141,7 +142,7 @@ async def test_half_built_environment_is_swept(
     environments: Environments, root: Path, requirements: Path, lines: list[str]
 ) -> None:
     """What a crash left of an earlier build is removed by the next, and is never used."""
-    digest = read_requirements_recipe(requirements, ("aiohttp>=3.9", "uvloop", "orjson")).digest
+    digest = read_requirements_recipe(requirements, WORKER_NEEDS).digest
     (root / f".{digest}.building-left" / "bin").mkdir(parents=True)
     await environments.prepare(EnvironmentSpec(requirements=requirements), lines.append)
     assert kept(root) == [digest]
@@ -186,7 +187,9 @@ async def test_contradiction_with_the_workers_needs_is_said(environments: Enviro
     with pytest.raises(EnvironmentFailed) as failed:
         await environments.prepare(EnvironmentSpec(requirements=requirements), print)
     assert "aiohttp==3.6.3" in str(failed.value)
-    assert "teal's worker, which runs in this environment, needs aiohttp>=3.9, uvloop, orjson" in str(failed.value)
+    assert "teal's worker, which runs in this environment, needs aiohttp>=3.9, httptools, uvloop, orjson" in str(
+        failed.value
+    )
 
 
 async def test_failure_to_read_a_file_is_an_environment_failure(environments: Environments, tmp_path: Path) -> None:
@@ -230,7 +233,7 @@ async def test_given_interpreter_without_aiohttp_gets_the_remedy(environments: E
         await environments.prepare(EnvironmentSpec(python=python), print)
     assert str(failed.value) == (
         f"{python} cannot import aiohttp, which teal's worker needs; "
-        f"install it with: {python} -m pip install 'aiohttp>=3.9' uvloop orjson"
+        f"install it with: {python} -m pip install 'aiohttp>=3.9' httptools uvloop orjson"
     )
 
 

@@ -50,5 +50,5 @@ while True:
         continue
     with client:
         client.recv(65536)
-        status = "500 Unwell" if Path("unwell").exists() else "200 OK"
+        status = "500 Unwell" if Path(options.code_dir, "unwell").exists() else "200 OK"
         client.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
