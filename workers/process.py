@@ -11,7 +11,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from workers import environment, parent
+from workers import environment, parent, script_logging
 from workers.listening import open_listener
 from workers.messages import describe, say, show_traceback
 from workers.notify import Notifier
@@ -118,6 +118,10 @@ def _bring_up(options: Options, notifier: Notifier) -> Worker:
         environment.prepare(options, os.environ)
     except OSError as error:
         raise ScriptError(f"cannot use the code folder: {error}") from None
+    try:
+        script_logging.prepare(options.code_dir)
+    except (OSError, ValueError) as error:
+        raise ScriptError(f"cannot use logging.json: {describe(error)}") from error
     notifier.status(f"importing {options.script_name}")
     script = load_script(options.script)
     loop = asyncio.new_event_loop()

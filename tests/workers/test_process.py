@@ -206,6 +206,44 @@ def test_what_a_script_starts_inherits_no_socket(start):
     assert "socket:" not in worker.stdout
 
 
+def test_what_a_script_logs_is_in_its_output(start) -> None:
+    """From INFO on, with level and logger, as the scripts of Azure's samples expect."""
+    worker = start("""
+        import logging
+        def init():
+            logging.info("Init complete")
+            logging.getLogger("mine").debug("no")
+        def run(d): pass
+        """)
+    assert worker.stderr == "INFO:root:Init complete\n"
+
+
+def test_a_script_that_configures_logging_gets_what_it_asks_for(start) -> None:
+    """Nothing of the worker's stands in the way of basicConfig()."""
+    worker = start("""
+        import logging
+        logging.basicConfig(format="mine: %(message)s", level=logging.DEBUG)
+        def init(): logging.getLogger("mine").debug("yes")
+        def run(d): pass
+        """)
+    assert "mine: yes\n" in worker.stderr
+
+
+def test_logging_json_in_the_code_folder_configures_logging(start) -> None:
+    """As in Azure's server."""
+    worker = start(
+        """
+        import logging
+        def init():
+            logging.info("no")
+            logging.warning("yes")
+        def run(d): pass
+        """,
+        files={"logging.json": '{"version": 1, "root": {"level": "WARNING"}}'},
+    )
+    assert worker.stderr == "WARNING:root:yes\n"
+
+
 def test_the_version_is_the_projects():
     """x-ms-server-version must not lag behind a release."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
