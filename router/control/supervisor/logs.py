@@ -1,4 +1,4 @@
-"""What workers print: kept per instance in files that are rotated, and read again by deployment.
+"""What workers print, kept per instance in files that are rotated.
 
 Rules
 - Each line begins with the UTC time at which it came in.
@@ -9,10 +9,8 @@ Rules
 
 import os
 from collections import deque
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from heapq import merge
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from router.core.bucket import TokenBucket
@@ -67,8 +65,7 @@ class RotatedFile:
 
     def _rotate(self) -> None:
         self.close()
-        names = [self.path, *(_numbered(self.path, number) for number in range(1, self._files))]
-        for newer, older in reversed(list(pairwise(names))):
+        for newer, older in reversed(list(pairwise(rotated_names(self.path, self._files)))):
             if newer.exists():
                 newer.replace(older)
 
@@ -159,44 +156,9 @@ class WorkerLog:
         self._untold_bytes += count
 
 
-def read_logs(folder: Path, *, instance: str | None = None, lines: int | None = None, after: str = "") -> list[str]:
-    """The last `lines` lines (all: None) of a deployment's instances, or of one, merged by time.
-
-    Args:
-        folder: `log_dir/<endpoint>/<deployment>`.
-        after: Leave out lines that do not come after this one's time: to follow a log, give the last line seen.
-
-    Reads files, and may take a while: call it off the event loop.
-    """
-    since = after.partition(" ")[0]
-    found = sorted(folder.glob("*.log" if instance is None else f"{instance}.log"))
-    merged: Iterator[str] = merge(*(_last_lines(path, lines, since) for path in found), key=_time_of)
-    return list(merged) if lines is None else list(deque(merged, maxlen=lines))
-
-
-def _last_lines(path: Path, lines: int | None, since: str) -> list[str]:
-    newest_first = (line for file in _files_of(path) for line in reversed(_read(file)) if _time_of(line) > since)
-    return list(islice(newest_first, lines))[::-1]
-
-
-def _files_of(path: Path) -> Iterator[Path]:
-    """The file and what was rotated from it, newest first."""
-    return iter([path, *(_numbered(path, number) for number in range(1, FILES))])
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-    except FileNotFoundError:
-        return []
-
-
-def _time_of(line: str) -> str:
-    return line.partition(" ")[0]
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
+def rotated_names(path: Path, files: int = FILES) -> list[Path]:
+    """The file and those that it is renamed to, newest first."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, files))]
 
 
 def _cut(line: bytes) -> bytes:

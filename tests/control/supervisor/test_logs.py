@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from router.control.supervisor.logs import RotatedFile, WorkerLog, read_logs
+from router.control.supervisor.logs import RotatedFile, WorkerLog
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (.*)")
 
@@ -103,37 +103,3 @@ def test_notes_are_kept_like_output(log: WorkerLog, path: Path) -> None:
     """Why there is no process stands where its output would."""
     log.note("no such package: nunpy\nsee above")
     assert lines_of(path) == ["no such package: nunpy", "see above"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Logs of two instances, one of them rotated once."""
-    (tmp_path / "0.log.1").write_text("2026-01-01T00:00:01Z a\n")
-    (tmp_path / "0.log").write_text("2026-01-01T00:00:03Z c\n2026-01-01T00:00:05Z e\n")
-    (tmp_path / "1.log").write_text("2026-01-01T00:00:02Z b\n2026-01-01T00:00:04Z d\n")
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("instance", "lines", "after", "expected"),
-    [
-        (None, None, "", "abcde"),
-        (None, 2, "", "de"),
-        ("0", None, "", "ace"),
-        ("0", 2, "", "ce"),
-        (None, None, "2026-01-01T00:00:03Z c", "de"),
-        ("7", None, "", ""),
-        (None, 0, "", ""),
-    ],
-)
-def test_logs_are_read_merged_by_time(
-    folder: Path, instance: str | None, lines: int | None, after: str, expected: str
-) -> None:
-    """All instances or one, the last lines, or what came after a line seen before."""
-    found = read_logs(folder, instance=instance, lines=lines, after=after)
-    assert "".join(line[-1] for line in found) == expected
-
-
-def test_logs_of_a_deployment_that_printed_nothing_are_empty(tmp_path: Path) -> None:
-    """No folder, no lines, no error."""
-    assert read_logs(tmp_path / "nothing") == []
