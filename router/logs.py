@@ -33,7 +33,13 @@ _BEARER = re.compile(r"\b(bearer\s+)[^\s'\",]+", re.IGNORECASE)
 
 
 def configure(
-    log_format: Format, level: Level, process: str, *, writer: LineWriter | None = None, fd: int = _STDOUT
+    log_format: Format,
+    level: Level,
+    process: str,
+    *,
+    writer: LineWriter | None = None,
+    fd: int = _STDOUT,
+    tap: Processor | None = None,
 ) -> LineWriter:
     """Log to `fd` from now on; replaces what was configured before.
 
@@ -41,6 +47,7 @@ def configure(
         log_format: `auto` is `console` on a terminal and `json` elsewhere.
         process: What every line says it comes from: `control`, `proxy-0`.
         writer: What a former call returned, to change format or level only.
+        tap: Sees each event as it will be rendered, without secrets.
 
     Returns:
         The writer of the lines. It is closed at exit; a process that ends in another way closes it itself.
@@ -57,6 +64,7 @@ def configure(
             structlog.processors.ExceptionRenderer(),
             _name_traceback,
             redact,
+            *([tap] if tap else []),
             _console_renderer(is_coloured=os.isatty(fd)) if is_console else render_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

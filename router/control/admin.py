@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from router.control.admin_socket import SocketTaken, listen_at
+from router.control.api.mount import mount
+from router.control.api.routes import MAX_BODY_BYTES, Route
 from router.control.metrics import MetricsSource, render
 from router.control.status import RouterStatus
 from router.control.status_page import CONTENT_SECURITY_POLICY, PAGE
@@ -53,6 +55,7 @@ class AdminSite:
     Args:
         readiness: Reasons why the router is not ready; empty when it is.
         reload: Asks for a reload of the config file and returns at once.
+        routes: The admin API.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class AdminSite:
         metrics: Callable[[], MetricsSource],
         readiness: Callable[[], list[str]],
         reload: Callable[[], None],
+        routes: Sequence[Route] = (),
     ) -> None:
         self._addresses = addresses
         self._status = status
         self._metrics = metrics
         self._readiness = readiness
         self._reload = reload
+        self._routes = routes
         self._runners: list[web.AppRunner] = []
         self._local: asyncio.Server | None = None
         self.port: int | None = None  # that was bound, when the address asked for any
@@ -99,7 +104,9 @@ class AdminSite:
 
     async def _start_http(self, address: HostPort) -> None:
         guard = _Guard(address.host, _read_token(self._addresses.token_file))
-        runner = await self._run(web.Application(middlewares=[guard.middleware]))
+        app = web.Application(middlewares=[guard.middleware], client_max_size=MAX_BODY_BYTES)
+        mount(app, self._routes, is_trusted=guard.asks_for_token)
+        runner = await self._run(app)
         site = web.TCPSite(runner, address.host, address.port)
         try:
             await site.start()
@@ -119,7 +126,8 @@ class AdminSite:
             raise AdminAddressInUse(f"{error}; stop the teal that does, or choose another state directory") from error
         except OSError as error:
             raise AdminError(f"cannot make the admin socket {path}: {error.strerror or error}") from error
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        mount(app, self._routes, is_trusted=True)
         app.router.add_post("/reload", self._serve_reload)
         runner = await self._run(app)
         assert runner.server is not None
@@ -161,6 +169,11 @@ class _Guard:
     def __init__(self, host: str, token: bytes | None) -> None:
         self._host = host.lower()
         self._digest = None if token is None else digest(token)
+
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether who gets through has shown the token."""
+        return self._digest is not None
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:

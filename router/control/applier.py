@@ -1,7 +1,8 @@
 """Brings a config into force: runs what it names, and gives the proxies a new table whenever what is ready changes."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from router.control.config.deployment import DeploymentConfig
 from router.control.config.schema import EndpointConfig, RouterConfig
 from router.control.environments import Environments
 from router.control.proxies import Proxies
+from router.control.refusal import NotFound, there_is
 from router.control.state import Credentials, State
 from router.control.states import DeploymentKey, DeploymentStatus
 from router.control.supervisor.checks import UpstreamChecks
@@ -21,6 +23,8 @@ from router.core.table import InstanceSpec, TableSpec
 
 log = structlog.get_logger()
 
+Resolve = Callable[[RouterConfig], tuple[RouterConfig, dict[DeploymentKey, str]]]
+
 #: Beyond what requests in flight may take: proxies that are silent for longer do not hold up a drain.
 _DRAIN_MARGIN_S = 5.0
 
@@ -30,13 +34,17 @@ class Applier:
 
     Args:
         state_dir: Folder of sockets, logs, environments and what workers are given.
+        resolve: Puts registered models and environments in the place of their names; called in a thread.
     """
 
-    def __init__(self, state: State, state_dir: Path, proxies: Proxies) -> None:
+    def __init__(self, state: State, state_dir: Path, proxies: Proxies, resolve: Resolve) -> None:
         self._state = state
+        self._resolve = resolve
         self._proxies = proxies
         self._switchover = Switchover()
+        self._log_dir = state_dir.absolute() / "logs"
         self._config = RouterConfig()
+        self._resolved = self._config
         self._credentials: Mapping[str, Credentials] = {}
         self._asset_failures: Mapping[DeploymentKey, str] = {}
         self._running: Mapping[str, EndpointConfig] = {}
@@ -46,7 +54,7 @@ class Applier:
         self.table = TableSpec(generation=0)
         self._supervisor = Supervisor(
             run_dir=state_dir / "run",
-            log_dir=state_dir / "logs",
+            log_dir=self._log_dir,
             work_dir=state_dir / "work",
             environments=Environments(state_dir / "environments", state_dir / "runtime"),
             drained=self._drained,
@@ -60,12 +68,62 @@ class Applier:
         return self._config
 
     @property
+    def resolved(self) -> RouterConfig:
+        """The same with registered models and environments in the place of their names."""
+        return self._resolved
+
+    @property
     def held(self) -> Mapping[str, str]:
         """Endpoints whose traffic has not followed the config yet, each with the reason."""
         return self._held
 
     def statuses(self) -> tuple[DeploymentStatus, ...]:
         return (*self._supervisor.statuses(), *self._checks.statuses())
+
+    def status_of(self, key: DeploymentKey) -> DeploymentStatus | None:
+        """Where a deployment stands; None if there is none, or nothing is left of it."""
+        return next((status for status in self.statuses() if status.key == key), None)
+
+    def has_endpoint(self, name: str) -> bool:
+        """Whether the config in force has an endpoint of this name, whatever its case."""
+        return any(known.lower() == name.lower() for known in self._config.endpoints)
+
+    def endpoint(self, name: str) -> tuple[str, EndpointConfig]:
+        """An endpoint of the config in force, and its name as it is written there.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        for known, endpoint in self._config.endpoints.items():
+            if known.lower() == name.lower():
+                return known, endpoint
+        raise NotFound(f"there is no endpoint {name}; {there_is(self._config.endpoints)}")
+
+    def deployment(self, endpoint: str, name: str) -> tuple[DeploymentKey, DeploymentConfig]:
+        """A deployment of the config in force, and its key as it is written there.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        endpoint, config = self.endpoint(endpoint)
+        for known, deployment in config.deployments.items():
+            if known.lower() == name.lower():
+                return DeploymentKey((endpoint, known)), deployment
+        raise NotFound(f"endpoint {endpoint} has no deployment {name}; {there_is(config.deployments)}")
+
+    def log_dir(self, key: DeploymentKey) -> Path:
+        """Folder of what the deployment's instances print."""
+        return self._log_dir.joinpath(*key)
+
+    def leaving(self, endpoint: str, name: str = "") -> list[DeploymentStatus]:
+        """What is left of a deployment, or of all those of an endpoint, that the config does not have any more."""
+        return [
+            status
+            for status in self.statuses()
+            if status.provisioning_state == "Deleting"
+            and status.key[0].lower() == endpoint.lower()
+            and (not name or status.key[1].lower() == name.lower())
+        ]
 
     async def apply(self, config: RouterConfig) -> int:
         """Bring `config` into force; return the first generation that reflects it.
@@ -74,24 +132,36 @@ class Applier:
             StateError: the keys of a new endpoint cannot be stored; nothing has changed.
         """
         credentials = await asyncio.to_thread(self._look_up_credentials, config)
-        failures = await asyncio.to_thread(_asset_failures, config)
+        resolved, failures = await asyncio.to_thread(self._look_up_assets, config)
         self._config = config
+        self._resolved = resolved
         self._credentials = credentials
         self._asset_failures = failures
-        self._switchover.follow(config.endpoints)
+        self._switchover.follow(resolved.endpoints)
         self._run(self._switchover.in_force(self._is_ready))
         self._push()
         return self.table.generation
+
+    async def read_credentials(self) -> None:
+        """Let the proxies know keys that were replaced.
+
+        Raises:
+            StateError: they cannot be read.
+        """
+        self._credentials = await asyncio.to_thread(self._look_up_credentials, self._config)
+        self._push()
 
     async def look_again(self) -> None:
         """Start what could not be started for want of its files, where they are there by now."""
         config = self._config
         if not self._asset_failures:
             return
-        failures = await asyncio.to_thread(_asset_failures, config)
+        resolved, failures = await asyncio.to_thread(self._look_up_assets, config)
         if config is self._config and failures != self._asset_failures:
+            self._resolved = resolved
             self._asset_failures = failures
-            self._run(self._running)
+            self._switchover.follow(resolved.endpoints)
+            self._run(self._switchover.in_force(self._is_ready))
             self._push()
 
     async def wait_until_settled(self, deadline_s: float) -> None:
@@ -102,6 +172,16 @@ class Applier:
                     await self._news.wait()
         except TimeoutError:
             log.warning("start.not_all_ready", waited_s=deadline_s, reasons=self.unready())
+
+    async def wait_for_news(self, timeout_s: float) -> None:
+        """Return when something has changed, or after `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+
+    async def wait_until_applied(self) -> None:
+        """Return when every proxy routes by the table that is the newest now."""
+        await self._proxies.applied(self.table.generation)
 
     async def wait_until_ready(self) -> None:
         """Return when the router serves as the config asks."""
@@ -125,6 +205,11 @@ class Applier:
 
     def _look_up_credentials(self, config: RouterConfig) -> dict[str, Credentials]:
         return {name: self._state.credentials(name) for name in config.endpoints}
+
+    def _look_up_assets(self, config: RouterConfig) -> tuple[RouterConfig, dict[DeploymentKey, str]]:
+        """What the config means, and deployments that cannot start for want of files, each with the reason."""
+        resolved, failures = self._resolve(config)
+        return resolved, _asset_failures(resolved) | failures
 
     def _run(self, endpoints: Mapping[str, EndpointConfig]) -> None:
         """Have everything running that `endpoints` name, and nothing else."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import enum
-import hashlib
 import os
 import signal
 import socket
@@ -10,21 +9,36 @@ import sys
 import time
 from contextlib import aclosing
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 import uvloop
 
 from router import __version__, logs
 from router.control.admin import AdminAddresses, AdminError, AdminSite
+from router.control.admin_socket import socket_path
+from router.control.api.asset_routes import AssetRoutes, ContentRoutes
+from router.control.api.config_routes import ConfigRoutes
+from router.control.api.endpoints import EndpointRoutes
+from router.control.api.observing import ObservingRoutes
 from router.control.applier import Applier
-from router.control.config.load import ConfigError, Loaded, load_config, load_content
+from router.control.assets.registry import Registry
+from router.control.assets.resolve import Resolver, digests_in_use
+from router.control.assets.store import ContentStore
+from router.control.commands.commands import Commands, Force
+from router.control.commands.intake import Intake
+from router.control.commands.operations import Operations
+from router.control.config.load import Loaded
 from router.control.config.schema import RouterConfig
 from router.control.config.watch import Changed, FileEvent, current, watch
+from router.control.events import EventLog, view
+from router.control.history import ConfigHistory
 from router.control.listeners import ListenError, bind, from_systemd, spread
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
 from router.control.proxies import Proxies
 from router.control.reloads import Reloads
+from router.control.start import StartError, last_good, nothing_to_serve, read_file, state_dir_of
 from router.control.state import State, StateError
 from router.control.status import ProxyStatus, RouterFacts, RouterStatus, build_status
 from router.control.systemd import ServiceManager
@@ -38,12 +52,11 @@ _LAG_EVERY_S = 0.5
 _STOP_MARGIN_S = 5.0
 #: How often files that a deployment lacked are looked for.
 _LOOK_AGAIN_EVERY_S = 2.0
+#: How often copies of models and code that nothing names any more are looked for.
+_SWEEP_EVERY_S = 3600.0
+_SHOWN_EVENTS = 5
 #: What a reload cannot change.
 _RESTART_FIELDS = ("listen", "admin", "state_dir", "proxy", "log")
-
-
-class StartError(Exception):
-    """The daemon cannot start; the message is for the operator."""
 
 
 class Phase(enum.Enum):
@@ -67,109 +80,103 @@ def serve(options: ServeOptions) -> int:
 
 async def _serve(options: ServeOptions) -> None:
     passed = from_systemd(os.environ, os.getpid())
-    found, loaded, refused = await asyncio.to_thread(_read, options.config)
-    state_dir = _state_dir(options, loaded.config if loaded else None)
+    found, loaded, refused = await asyncio.to_thread(read_file, options.config)
+    state_dir = state_dir_of(options, loaded.config if loaded else None)
     if loaded is None and not state_dir.exists():
-        raise _nothing_to_serve(refused)  # and nothing made on disk for a mistyped path
+        raise nothing_to_serve(refused)  # and nothing made on disk for a mistyped path
     try:
         state = State.open(state_dir)
     except StateError as error:
         raise StartError(f"teal: {error}") from error
     try:
+        history = ConfigHistory(state)
         if loaded is None:
-            loaded = _last_good(state, options.config, refused)
-        daemon = Daemon(options, found=found, loaded=loaded, state=state, state_dir=state_dir, passed=passed)
-        await daemon.run()
+            loaded = last_good(history, options.config, refused)
+        await Daemon(options, Start(found, loaded, state, history, state_dir, passed)).run()
     except (ListenError, AdminError, StateError) as error:
         raise StartError(f"teal: {error}") from error
     finally:
         state.close()
 
 
-def _read(path: Path) -> tuple[FileEvent, Loaded | None, ConfigError | None]:
-    found = current(path)
-    try:
-        loaded = load_content(found.content, path) if isinstance(found, Changed) else load_config(path)
-    except ConfigError as error:
-        return found, None, error
-    return Changed(loaded.content), loaded, None
+class Start(NamedTuple):
+    """What a daemon starts with.
 
-
-def _state_dir(options: ServeOptions, config: RouterConfig | None) -> Path:
-    if options.state_dir is not None:
-        return options.state_dir.absolute()
-    if directory := os.environ.get("STATE_DIRECTORY"):
-        return Path(directory.partition(":")[0])
-    return config.state_dir if config is not None else options.config.absolute().parent / ".teal"
-
-
-def _last_good(state: State, path: Path, refused: ConfigError | None) -> Loaded:
-    """What was applied last, for a daemon whose file is broken when it starts."""
-    text = state.last_config()
-    if text is not None:
-        try:
-            return load_content(text.encode(), path)
-        except ConfigError:
-            pass  # written by another version; the file's own problems are what the operator can act on
-    raise _nothing_to_serve(refused)
-
-
-def _nothing_to_serve(refused: ConfigError | None) -> StartError:
-    return StartError(f"{refused}\nteal: nothing to serve: no config was ever applied that could take its place")
-
-
-class Daemon:
-    """Everything that runs, and the loop that holds it together.
-
-    Args:
+    Attributes:
         found: What is in the config file. If it is not `loaded`, that is what was applied last.
         passed: Sockets from systemd.
     """
 
-    def __init__(
-        self,
-        options: ServeOptions,
-        *,
-        found: FileEvent,
-        loaded: Loaded,
-        state: State,
-        state_dir: Path,
-        passed: list[socket.socket],
-    ) -> None:
-        config = loaded.config
-        writer = logs.configure(config.log.format, config.log.level, "control")
+    found: FileEvent
+    loaded: Loaded
+    state: State
+    history: ConfigHistory
+    state_dir: Path
+    passed: list[socket.socket]
+
+
+class Daemon:
+    """Everything that runs, and the loop that holds it together."""
+
+    def __init__(self, options: ServeOptions, start: Start) -> None:
+        config = start.loaded.config
+        self._events = EventLog()
+        writer = logs.configure(config.log.format, config.log.level, "control", tap=self._events)
         self.reloads = Reloads(options.config)
         self._writer = writer
         self._options = options
-        self._found = found
-        self._start_with = loaded
-        self._state = state
-        self._state_dir = state_dir
+        self._start_with = start
         self._phase = Phase.STARTING
         self._started = time.time()
         self._lag_s = 0.0
         self._manager = ServiceManager(os.environ)
         self._reload_asked = asyncio.Event()
-        # Two at a time could leave the older content in force.
+        # Two at a time could leave the older content in force, or overwrite a file that was just saved.
         self._reloading = asyncio.Lock()
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
         slots = _slots(config)
-        sockets = spread(passed, slots) if passed else bind(config.listen_addresses, slots)
+        sockets = spread(start.passed, slots) if start.passed else bind(config.listen_addresses, slots)
         self._base_url = _base_url(sockets[0][0])
         self._owned_sockets = [listener for of_slot in sockets for listener in of_slot]
         self._proxies = Proxies(sockets, _proxy_arguments(config), self._proxies_changed)
-        self._applier = Applier(state, state_dir, self._proxies)
-        self._site = AdminSite(
+        self._store = ContentStore(start.state_dir.absolute() / "assets")
+        self._registry = Registry(start.state)
+        self._applier = Applier(start.state, start.state_dir, self._proxies, Resolver(self._registry, self._store))
+        self._intake = Intake(self._registry, self._store, options.config.absolute().parent)
+        self._commands = self._make_commands(start)
+        self._site = self._make_site(start)
+
+    def _make_commands(self, start: Start) -> Commands:
+        return Commands(
+            self._options.config,
+            applier=self._applier,
+            operations=Operations(start.state),
+            history=start.history,
+            state=start.state,
+            intake=self._intake,
+            force=Force(self._reloading, self._bring_into_force, lambda: self._phase is Phase.SERVING),
+        )
+
+    def _make_site(self, start: Start) -> AdminSite:
+        config = start.loaded.config
+        commands, applier = self._commands, self._applier
+        return AdminSite(
             AdminAddresses(
-                socket=state_dir / "run" / "admin.sock",
-                http=config.admin.address,
-                token_file=config.admin.token_file,
+                socket=socket_path(start.state_dir), http=config.admin.address, token_file=config.admin.token_file
             ),
             status=self.status,
             metrics=self._metrics,
             readiness=self._unready,
             reload=self._reload_asked.set,
+            routes=[
+                *EndpointRoutes(commands, applier, lambda: self._base_url).routes(),
+                *ObservingRoutes(commands.operations, self._events, applier).routes(),
+                *AssetRoutes("model", self._registry, self._intake, applier, self._reloading).routes(),
+                *AssetRoutes("environment", self._registry, self._intake, applier, self._reloading).routes(),
+                *ContentRoutes(self._store).routes(),
+                *ConfigRoutes(commands, start.history, self._options.config).routes(),
+            ],
         )
 
     async def run(self) -> None:
@@ -184,6 +191,7 @@ class Daemon:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
             await self._site.stop()
+            self._store.close()
 
     async def _serve_until_stopped(self, ticking: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stop_asked.wait(), name="stop-asked")
@@ -201,6 +209,7 @@ class Daemon:
             group.create_task(self._follow_file(), name="follow-file")
             group.create_task(self._follow_requests(), name="follow-requests")
             group.create_task(self._look_again(), name="look-again")
+            group.create_task(self._sweep(), name="sweep")
             if self._options.try_file is not None:
                 group.create_task(self._show_trial(self._options.try_file), name="trial")
 
@@ -216,6 +225,8 @@ class Daemon:
                 config_problems=self.reloads.problems,
                 last_reload=self.reloads.last,
                 base_url=self._base_url,
+                operations=tuple(self._commands.operations.under_way()),
+                events=tuple(view(event) for event in self._events.last(_SHOWN_EVENTS)),
             ),
             table=self._applier.table,
             totals=self._proxies.totals(),
@@ -237,24 +248,27 @@ class Daemon:
     # Start and stop
 
     async def _start(self) -> None:
-        admin = self._start_with.config.admin.address
+        start = self._start_with
+        admin = start.loaded.config.admin.address
         log.info(
             "daemon.started",
             version=__version__,
             pid=os.getpid(),
             config=str(self._options.config.absolute()),
-            state_dir=str(self._state_dir),
+            state_dir=str(start.state_dir),
             listening=self._base_url,
             admin=f"http://{admin.host}:{self._site.port}" if admin else None,
             proxies=len(self._proxies.statuses()),
         )
-        await self._bring_into_force(self._start_with)
-        if self._found != Changed(self._start_with.content):
+        await asyncio.to_thread(self._store.tidy)
+        await self._bring_into_force(start.loaded, await self._commands.written_by(start.loaded.content))
+        if start.found != Changed(start.loaded.content):
             log.warning("config.fell_back", hint="serving what was applied last, until the file is repaired")
-            await self._judge(self._found)
+            await self._judge(start.found)
         await self._applier.wait_until_settled(_START_PATIENCE_S)
         self._proxies.start()
         await self._proxies.applied(self._applier.table.generation)
+        await self._commands.resume()
         self._phase = Phase.SERVING
         self._manager.ready(self._summary())
         log.info("daemon.serving", generation=self._applier.table.generation, unready=self._applier.unready())
@@ -262,6 +276,7 @@ class Daemon:
     async def _drain(self) -> None:
         self._phase = Phase.DRAINING
         self._manager.stopping()
+        await self._commands.stop()
         limit_s = self._applier.config.limits.drain_timeout_s
         log.info("daemon.draining", limit_s=limit_s)
         for listener in self._owned_sockets:
@@ -285,11 +300,14 @@ class Daemon:
     # Reloads
 
     async def _follow_file(self) -> None:
-        seen = self._found.content if isinstance(self._found, Changed) else None
+        found = self._start_with.found
+        seen = found.content if isinstance(found, Changed) else None
         async with aclosing(watch(self._options.config, seen=seen)) as events:
             async for event in events:
                 async with self._reloading:
-                    await self._judge(event)
+                    # A command may have held the lock, and written what comes after this event.
+                    if not self.reloads.is_in_force(await asyncio.to_thread(current, self._options.config)):
+                        await self._judge(event)
 
     async def _follow_requests(self) -> None:
         """SIGHUP and `POST /reload`: look at the file now."""
@@ -308,6 +326,23 @@ class Daemon:
             async with self._reloading:
                 await self._applier.look_again()
 
+    async def _sweep(self) -> None:
+        """Remove copies that neither the config, nor a version of it that is kept, nor a registered asset names."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            try:
+                gone = await asyncio.to_thread(self._swept)
+            except StateError as error:
+                log.error("assets.not_swept", reason=str(error))
+                continue
+            if gone:
+                log.info("assets.swept", copies=len(gone))
+
+    def _swept(self) -> list[str]:
+        history = self._start_with.history
+        texts = [history.text(version.number) for version in history.versions()]
+        return self._store.sweep(digests_in_use(self._applier.config, self._registry, self._store, texts))
+
     async def _judge(self, event: FileEvent) -> None:
         loaded = await self.reloads.judge(event)
         if loaded is not None:
@@ -317,19 +352,28 @@ class Daemon:
                 self.reloads.refused([loaded.problem((), str(error))])
         self._manager.status(self._summary())
 
-    async def _bring_into_force(self, loaded: Loaded) -> None:
+    async def _bring_into_force(self, loaded: Loaded, source: str = "file", restores: int | None = None) -> int:
+        """Apply a config; return the first generation that reflects it.
+
+        Args:
+            source: What made it: the name of a command, or `file` for an edit by hand.
+            restores: Number of the version that it brings back.
+
+        Raises:
+            StateError: what it needs cannot be stored; nothing has changed.
+        """
         self._warn_of_restart(loaded.config)
         generation = await self._applier.apply(loaded.config)
         self.reloads.applied(loaded)
-        log.info("config.applied", path=str(loaded.path), generation=generation)
-        text = loaded.content.decode("utf-8-sig")
+        log.info("config.applied", path=str(loaded.path), generation=generation, source=source)
         try:
-            await asyncio.to_thread(self._state.record_config, text, hashlib.sha256(loaded.content).hexdigest())
+            await asyncio.to_thread(self._start_with.history.record, loaded.content, source=source, restores=restores)
         except StateError as error:
             log.error("config.not_recorded", reason=str(error))
+        return generation
 
     def _warn_of_restart(self, config: RouterConfig) -> None:
-        before = self._start_with.config
+        before = self._start_with.loaded.config
         changed = [field for field in _RESTART_FIELDS if getattr(before, field) != getattr(config, field)]
         if changed:
             log.warning("config.needs_restart", fields=changed)
@@ -367,7 +411,7 @@ class Daemon:
 
     async def _show_trial(self, try_file: Path) -> None:
         await self._applier.wait_until_ready()
-        line = curl_line(self._base_url, self._applier.config, self._state, try_file, now=time.time())
+        line = curl_line(self._base_url, self._applier.config, self._start_with.state, try_file, now=time.time())
         print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
 
     async def _tick(self) -> None:

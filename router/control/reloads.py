@@ -7,7 +7,9 @@ from pathlib import Path
 
 import structlog
 
-from router.control.config.load import ConfigError, Loaded, Problem, load_content
+from router.control.config.document import KeyPath
+from router.control.config.load import ConfigError, Loaded, load_content
+from router.control.config.problem import Problem
 from router.control.config.watch import Changed, FileEvent, Gone, Unreadable
 from router.control.status import ReloadOutcome, ReloadResult
 
@@ -24,6 +26,11 @@ class Reloads:
         self.last: ReloadOutcome | None = None
         self.last_success: float | None = None
         self._in_force: bytes | None = None
+        self._warned: frozenset[KeyPath] = frozenset()
+
+    def is_in_force(self, found: FileEvent) -> bool:
+        """Whether the file has what runs, and was not refused since."""
+        return isinstance(found, Changed) and found.content == self._in_force and not self.problems
 
     async def judge(self, event: FileEvent) -> Loaded | None:
         """The config to apply, or None if there is nothing to do or the content is refused.
@@ -60,8 +67,10 @@ class Reloads:
         """A config came into force."""
         self._in_force = loaded.content
         self.problems = ()
-        for warning in loaded.warnings:
-            log.warning("config.no_effect", problem=str(warning))
+        warnings = {warning.key: warning for warning in loaded.warnings}
+        for key in [key for key in warnings if key not in self._warned]:
+            log.warning("config.no_effect", problem=str(warnings[key]))
+        self._warned = frozenset(warnings)
         self._finished("applied")
 
     def refused(self, problems: Iterable[Problem]) -> None:

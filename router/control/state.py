@@ -5,7 +5,6 @@ import os
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 KeyType = Literal["primary", "secondary"]
-
-KEPT_CONFIGS = 100
 
 _KEY_BYTES = 32
 _BUSY_MS = 5000
@@ -34,6 +31,31 @@ _MIGRATIONS = (
         applied REAL NOT NULL,  -- Unix time
         sha256 TEXT NOT NULL,
         text TEXT NOT NULL
+    ) STRICT
+    """,
+    # What made the version: the name of a command, or `file` for an edit by hand.
+    "ALTER TABLE configs ADD COLUMN source TEXT NOT NULL DEFAULT 'file'",
+    # The version whose text an undo brought back.
+    "ALTER TABLE configs ADD COLUMN restores INTEGER",
+    # 0 for what was in the file, never came into force, and was replaced by an undo.
+    "ALTER TABLE configs ADD COLUMN was_applied INTEGER NOT NULL DEFAULT 1",
+    """
+    CREATE TABLE assets (
+        kind TEXT NOT NULL,  -- model or environment
+        name TEXT NOT NULL COLLATE NOCASE,
+        version TEXT NOT NULL,
+        created REAL NOT NULL,  -- Unix time
+        is_archived INTEGER NOT NULL DEFAULT 0,
+        digest TEXT NOT NULL,  -- of all that makes it this version
+        definition TEXT NOT NULL,  -- JSON
+        PRIMARY KEY (kind, name, version)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE operations (
+        id TEXT PRIMARY KEY,
+        started REAL NOT NULL,  -- Unix time
+        record TEXT NOT NULL  -- JSON
     ) STRICT
     """,
 )
@@ -64,6 +86,7 @@ class State:
         self._database = database
         self._lock_fd = lock_fd
         self._mutex = threading.Lock()
+        self._is_closed = False
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -83,8 +106,11 @@ class State:
             raise
 
     def close(self) -> None:
-        """Give the folder back."""
-        self._database.close()
+        """Give the folder back, when no other thread is at work in it any more."""
+        # Closed under the hands of another thread, SQLite's connection takes the whole process down.
+        with self._mutex:
+            self._is_closed = True
+            self._database.close()
         os.close(self._lock_fd)
 
     def credentials(self, endpoint: str) -> Credentials:
@@ -93,7 +119,7 @@ class State:
         Raises:
             StateError: they cannot be read or stored.
         """
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "INSERT OR IGNORE INTO credentials VALUES (?, ?, ?, ?)",
                 (endpoint, _new_key(), _new_key(), secrets.token_bytes(_KEY_BYTES)),
@@ -108,39 +134,25 @@ class State:
         """
         self.credentials(endpoint)
         column = {"primary": "primary_key", "secondary": "secondary_key"}[which]
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(f"UPDATE credentials SET {column} = ? WHERE endpoint = ?", (_new_key(), endpoint))
             return _read_credentials(database, endpoint)
 
-    def record_config(self, text: str, sha256: str) -> None:
-        """Remember a config that was applied; the last `KEPT_CONFIGS` are kept, and one that repeats the last is not.
+    def forget_credentials(self, endpoint: str) -> None:
+        """Take the keys of an endpoint out of the world: who had them has none of an endpoint of the same name.
 
         Raises:
             StateError: it cannot be stored.
         """
-        with self._transaction() as database:
-            last = database.execute("SELECT sha256 FROM configs ORDER BY id DESC LIMIT 1").fetchone()
-            if last is not None and last[0] == sha256:
-                return
-            database.execute(
-                "INSERT INTO configs (applied, sha256, text) VALUES (?, ?, ?)", (time.time(), sha256, text)
-            )
-            database.execute("DELETE FROM configs WHERE id <= (SELECT max(id) FROM configs) - ?", (KEPT_CONFIGS,))
-
-    def last_config(self) -> str | None:
-        """The text of the config that was applied last; None before the first.
-
-        Raises:
-            StateError: it cannot be read.
-        """
-        with self._transaction() as database:
-            row = database.execute("SELECT text FROM configs ORDER BY id DESC LIMIT 1").fetchone()
-        return None if row is None else str(row[0])
+        with self.transaction() as database:
+            database.execute("DELETE FROM credentials WHERE endpoint = ?", (endpoint,))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and on the disk when it is over."""
         with self._mutex, _plain_errors(self._path):
+            if self._is_closed:
+                raise StateError(f"{self._path} is closed; the daemon has ended")
             self._database.execute("BEGIN IMMEDIATE")
             with self._database:  # commits, or rolls back
                 yield self._database

@@ -25,6 +25,7 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     cpu_seconds: float | None = None
     reason: str = ""  # why it is not ready
+    last_line: str = ""  # that it printed, or that was printed while its environment was built; if it is not ready
 
 
 class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from router.control.api.messages import Operation
+from router.control.events import EventView
 from router.control.states import DeploymentKey, DeploymentStatus, InstanceStatus, ProvisioningState
 from router.core.stats import BUCKETS_S, DeploymentStats, EndpointStats, Totals
 
@@ -29,6 +31,8 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
         generation: The newest table; proxies may not have applied it yet.
         config_problems: Why the file on disk is refused, one line each; empty while it is what runs.
         base_url: Where clients reach the router, such as `http://127.0.0.1:8080`.
+        operations: Those under way.
+        events: What was logged last, oldest first.
     """
 
     version: str
@@ -39,6 +43,8 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
     config_problems: tuple[str, ...] = ()
     last_reload: ReloadOutcome | None = None
     base_url: str
+    operations: tuple[Operation, ...] = ()
+    events: tuple[EventView, ...] = ()
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):

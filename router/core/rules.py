@@ -8,7 +8,8 @@ line refuse the same things in the same words. The rules:
 - live weights add up to 0 (endpoint off) or 100 and name deployments that exist
 - a mirror copies to at most `max_targets` deployments, `max_percent` in all, none of which has live weight, unless the
   endpoint lifts these limits
-- a deployment that has live weight has at least one instance
+- a deployment that has live weight has at least one instance, and is not deleted
+- properties may be added, not removed or altered
 - without authentication an endpoint is served on loopback only; the admin address is loopback or asks for a token
 - an upstream is never the router itself
 
@@ -77,6 +78,11 @@ def spell_as(weights: Mapping[str, float], names: Iterable[str]) -> dict[str, fl
         spelling.get(name.lower(), name) if counts[name.lower()] == 1 else name: weight
         for name, weight in weights.items()
     }
+
+
+def plain_number(value: float) -> float | int:
+    """As a person writes it: 10, not 10.0."""
+    return int(value) if math.isfinite(value) and value == int(value) else value
 
 
 def name_breaches(names: Iterable[str]) -> list[Breach]:
@@ -181,6 +187,23 @@ def instance_breaches(counts: Mapping[str, int], traffic: Mapping[str, float]) -
         Breach((name, "instance_count"), f"0 instances under live weight {traffic[name]:.9g}; expected at least 1")
         for name, count in counts.items()
         if count == 0 and traffic.get(name, 0) > 0
+    ]
+
+
+def deletion_breaches(name: str, traffic: Mapping[str, float]) -> list[Breach]:
+    """A deployment with live weight is not deleted; paths start below the endpoint."""
+    weight = traffic.get(name, 0)
+    if weight <= 0:
+        return []
+    return [Breach(("deployments", name), f"has live weight {weight:.9g}; move its traffic to others first")]
+
+
+def property_breaches(before: Mapping[str, str], after: Mapping[str, str]) -> list[Breach]:
+    """Properties of what exists already were added at most; paths start below `properties`."""
+    return [
+        Breach((name,), f"was {value!r}; properties may be added, not removed or altered")
+        for name, value in before.items()
+        if after.get(name) != value
     ]
 
 

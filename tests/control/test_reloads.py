@@ -82,9 +82,12 @@ async def test_a_file_without_content_is_refused(reloads: Reloads, event: FileEv
     assert reloads.problems == ()
 
 
-async def test_fields_without_effect_are_said_at_each_apply(reloads: Reloads) -> None:
-    """With their line."""
+async def test_fields_without_effect_are_said_once(reloads: Reloads) -> None:
+    """With their line; again when they were gone meanwhile, not with every other change of the file."""
     with capture_logs() as events:
         await apply(reloads, b"endpoints:\n  churn:\n    compute: gpu-cluster\n")
-    (warning,) = [event["problem"] for event in events if event["event"] == "config.no_effect"]
-    assert warning.startswith("/etc/teal.yaml:3: churn.compute: ")
+        await apply(reloads, b"endpoints:\n  churn:\n    tags: {a: b}\n    compute: gpu-cluster\n")
+        await apply(reloads, b"endpoints:\n  churn: {}\n")
+        await apply(reloads, b"endpoints:\n  churn:\n    compute: gpu-cluster\n")
+    problems = [event["problem"] for event in events if event["event"] == "config.no_effect"]
+    assert [problem.partition(" ")[0] for problem in problems] == ["/etc/teal.yaml:3:", "/etc/teal.yaml:3:"]

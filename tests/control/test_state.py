@@ -1,4 +1,4 @@
-"""Keys and applied configs outlive the daemon, in private files that one daemon uses at a time."""
+"""Keys outlive the daemon, in private files that one daemon uses at a time."""
 
 import os
 import sqlite3
@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from router.control.history import ConfigHistory
 from router.control.state import State, StateError, StateLocked
 
 
@@ -68,35 +70,26 @@ def test_regenerating_makes_keys_that_are_missing(state: State) -> None:
     assert state.regenerate("churn", "primary") == state.credentials("churn")
 
 
+def test_keys_can_be_forgotten(state: State) -> None:
+    """An endpoint of the same name that comes later has others."""
+    before = state.credentials("churn")
+    state.forget_credentials("Churn")
+    assert state.credentials("churn").primary != before.primary
+
+
+def test_closing_waits_for_other_threads(tmp_path: Path) -> None:
+    """A connection that is closed while SQLite is at work in it would take the process down."""
+    state = State.open(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        working = [pool.submit(state.regenerate, "churn", "primary") for _ in range(20)]
+        state.close()
+    errors = [str(error) for work in working if (error := work.exception()) is not None]
+    assert [error for error in errors if "is closed; the daemon has ended" not in error] == []
+
+
 def test_keys_do_not_show(state: State) -> None:
     """A `repr` in a log or traceback tells no key."""
     assert repr(state.credentials("churn")) == "Credentials()"
-
-
-def test_last_config_is_remembered(state: State) -> None:
-    """What was applied last comes back, also after older ones."""
-    state.record_config("a: 1\n", "aa")
-    state.record_config("b: 2\n", "bb")
-    assert state.last_config() == "b: 2\n"
-
-
-def test_there_is_no_config_at_first(state: State) -> None:
-    """A new state directory remembers nothing."""
-    assert state.last_config() is None
-
-
-def test_hundred_configs_are_kept(state: State, tmp_path: Path) -> None:
-    """History is bounded."""
-    for number in range(103):
-        state.record_config(f"number: {number}\n", str(number))
-    assert query(tmp_path, "SELECT min(sha256 + 0), count(*) FROM configs") == [(3, 100)]
-
-
-def test_config_applied_twice_in_a_row_is_kept_once(state: State, tmp_path: Path) -> None:
-    """A restart with an unchanged file adds no history; going back to an older one does."""
-    for sha256 in ("aa", "aa", "bb", "aa"):
-        state.record_config("text", sha256)
-    assert query(tmp_path, "SELECT sha256 FROM configs ORDER BY id") == [("aa",), ("bb",), ("aa",)]
 
 
 def test_files_are_private(state: State, tmp_path: Path) -> None:
@@ -158,7 +151,7 @@ def test_database_that_is_none_is_named(tmp_path: Path) -> None:
 def test_damage_found_later_is_named(tmp_path: Path) -> None:
     """A page that went bad is reported the same way as a bad file."""
     state = State.open(tmp_path)
-    state.record_config("x" * 100_000, "aa")
+    ConfigHistory(state).record(b"x" * 100_000)
     state.close()
     with (tmp_path / "state.db").open("r+b") as database:
         database.seek(4096)
@@ -173,5 +166,5 @@ def test_database_of_a_newer_teal_is_refused(tmp_path: Path) -> None:
     """A downgrade does not write into what it does not know."""
     State.open(tmp_path).close()
     query(tmp_path, "PRAGMA user_version = 99")
-    with pytest.raises(StateError, match=r"newer teal \(schema 99, this one knows 2\)"):
+    with pytest.raises(StateError, match=r"newer teal \(schema 99, this one knows 7\)"):
         State.open(tmp_path)

@@ -3,20 +3,18 @@
 Such a problem does not refuse the config: the daemon marks that deployment as failed and serves the others.
 """
 
-import ast
 import os
 import stat
 import sys
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from router.control.config.deployment import CodeConfig, DeploymentConfig, EnvironmentConfig, ModelConfig
-from router.control.config.load import Loaded, Problem
+from router.control.config.load import Loaded
+from router.control.config.problem import Problem
+from router.control.config.script import script_problems
 from router.control.recipe import RecipeError, read_conda_recipe, read_requirements_recipe
 from router.core.rules import Breach
-
-_MANDATORY = ("init", "run")
 
 
 def asset_problems(endpoint: str, name: str, deployment: DeploymentConfig) -> list[str]:
@@ -102,42 +100,5 @@ def _code_breaches(code: CodeConfig, *, check_syntax: bool) -> Iterator[Breach]:
     if not code.code.is_dir():
         yield Breach(("code_configuration", "code"), f"{code.code} is not a folder")
         return
-    where = ("code_configuration", "scoring_script")
-    script = code.code / code.scoring_script
-    try:
-        tree = _parsed(script)
-    except OSError as error:
-        yield Breach(where, f"{script}: {error.strerror}")
-    except SyntaxError as error:
-        if check_syntax:
-            yield Breach(where, f"{script}:{error.lineno}: {error.msg}")
-    except ValueError as error:
-        yield Breach(where, f"{script}: {error}")
-    else:
-        names = set(_top_level_names(tree.body))
-        for name in _MANDATORY:
-            if not names & {name, "*"}:
-                yield Breach(where, f"{script} has no {name}(); a scoring script has init() and run(data)")
-
-
-def _parsed(script: Path) -> ast.Module:
-    with warnings.catch_warnings():
-        # A doubtful escape in a model's script is no business of a person who checks a config.
-        warnings.simplefilter("ignore")
-        return ast.parse(script.read_bytes(), filename=str(script))
-
-
-def _top_level_names(body: Iterable[ast.AST]) -> Iterator[str]:
-    """Names that importing the script may define, `*` among them where an import brings any number of names."""
-    for statement in body:
-        match statement:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield name
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                yield from (alias.asname or alias.name for alias in names)
-            case ast.Assign(targets=targets):
-                yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                yield name
-            case ast.If() | ast.Try() | ast.ExceptHandler() | ast.With() | ast.For() | ast.While():
-                yield from _top_level_names(ast.iter_child_nodes(statement))
+    for problem in script_problems(code.code, code.scoring_script, check_syntax=check_syntax):
+        yield Breach(("code_configuration", "scoring_script"), problem)

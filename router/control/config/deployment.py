@@ -21,6 +21,9 @@ from router.control.config.fields import (
 )
 from router.core.rules import MAX_INSTANCES
 
+#: A week. Azure's 180000 is not applied; without any bound a number of 400 digits is no duration.
+MAX_TIMEOUT_MS = 7 * 24 * 3600 * 1000
+
 # A field whose description starts so has no effect; the rest of it is the warning that `teal check` prints.
 KEPT = "Kept and shown; "
 
@@ -101,7 +104,10 @@ class RequestSettings(Config):
     """How many requests an instance takes, and for how long."""
 
     request_timeout_ms: int = Field(
-        default=5000, gt=0, description="Milliseconds a scoring request may take, queueing included. Past it: 408."
+        default=5000,
+        gt=0,
+        le=MAX_TIMEOUT_MS,
+        description="Milliseconds a scoring request may take, queueing included. Past it: 408.",
     )
     max_concurrent_requests_per_instance: int = Field(
         default=1, gt=0, description="Requests that one instance works on at a time. Default 1, for `upstreams` 1000."

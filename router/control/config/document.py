@@ -214,8 +214,11 @@ class _Builder:
         self.flaws.append(Flaw(path, node.start_mark.line + 1, message))
 
 
-def read_document(text: str) -> Document:
+def read_document(text: str, *, example: str = "endpoints: {}") -> Document:
     """The document in `text`.
+
+    Args:
+        example: A field that it may have, for the message when it has none.
 
     Raises:
         UnreadableError: No YAML, not one document, empty, or no mapping.
@@ -226,9 +229,11 @@ def read_document(text: str) -> Document:
     except yaml.YAMLError as error:
         raise _unreadable(error, text) from error
     if root is None:
-        raise UnreadableError(1, "the file is empty; expected at least `endpoints: {}`")
+        raise UnreadableError(1, f"the file is empty; expected at least `{example}`")
     if not isinstance(root, MappingNode) or root.tag != f"{_TAG}map":
-        raise UnreadableError(root.start_mark.line + 1, "expected fields such as `endpoints:` at the top")
+        raise UnreadableError(
+            root.start_mark.line + 1, f"expected fields such as `{example.partition(' ')[0]}` at the top"
+        )
     return Document(root, _Builder(loader))
 
 

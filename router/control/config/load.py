@@ -10,28 +10,11 @@ from pydantic import ValidationError
 
 from router.control.config.document import Document, KeyPath, UnreadableError, read_document
 from router.control.config.explain import explain
+from router.control.config.problem import Problem
 from router.control.config.schema import RouterConfig
 from router.control.config.unhonoured import unhonoured
 from router.control.config.validate import config_breaches
 from router.core.rules import Breach, name_breaches
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing to put right.
-
-    `field` is empty when the file as a whole is meant, and `line` is None when it could not be read.
-    """
-
-    path: Path
-    line: int | None
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        """The problem as compilers print theirs, so that editors find the place."""
-        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
-        return ": ".join(part for part in (place, self.field, self.message) if part)
 
 
 class ConfigError(Exception):
@@ -176,7 +159,7 @@ def _names_of_unsound(data: Mapping[str, object], sound: Mapping[str, object]) -
 
 
 def _problem(file: Path, document: Document, path: KeyPath, message: str) -> Problem:
-    return Problem(path=file, line=document.line(path), field=_field(path), message=message)
+    return Problem(path=file, line=document.line(path), field=_field(path), message=message, key=path)
 
 
 def _field(path: KeyPath) -> str:

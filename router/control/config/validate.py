@@ -39,6 +39,22 @@ def endpoint_breaches(name: str, endpoint: EndpointConfig, listen: Sequence[Host
     return breaches
 
 
+def transition_breaches(before: RouterConfig, after: RouterConfig) -> list[Breach]:
+    """Every rule that going over from one valid config to another breaks; paths start at the top."""
+    breaches = []
+    for name, endpoint in after.endpoints.items():
+        old = before.endpoints.get(name)
+        if old is None:
+            continue
+        path = ("endpoints", name)
+        breaches += _below((*path, "properties"), rules.property_breaches(old.properties, endpoint.properties))
+        for key, deployment in endpoint.deployments.items():
+            if key in old.deployments:
+                found = rules.property_breaches(old.deployments[key].properties, deployment.properties)
+                breaches += _below((*path, "deployments", key, "properties"), found)
+    return breaches
+
+
 def _mirror_breaches(endpoint: EndpointConfig, names: Sequence[str]) -> list[Breach]:
     return rules.mirror_breaches(
         endpoint.mirror_traffic,

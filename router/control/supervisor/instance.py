@@ -123,6 +123,7 @@ class Instance:
             rss_bytes=usage.rss_bytes if usage else None,
             cpu_seconds=usage.cpu_seconds if usage else None,
             reason=self.lifecycle.reason or self._status_text,
+            last_line="" if self.state is State.READY else "".join(self._log.tail(1)),
         )
 
     def tail(self, lines: int) -> tuple[str, ...]:

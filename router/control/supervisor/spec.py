@@ -55,7 +55,8 @@ class WorkerSpec:
     def fingerprint(self) -> str:
         """Equal for two specs whose workers are interchangeable: the same model, code, environment and settings.
 
-        The files that describe the environment count by their content, as it is when this is first asked for.
+        The files that describe the environment count by their content, as it is when this is first asked for, and by
+        their place: what they include lies beside them, and a copy with another include is elsewhere.
         """
         environment = self.environment
         parts = (
@@ -63,8 +64,8 @@ class WorkerSpec:
             self.code_dir,
             self.model_path,
             environment.python,
-            _content(environment.conda_file),
-            _content(environment.requirements),
+            (environment.conda_file, _content(environment.conda_file)),
+            (environment.requirements, _content(environment.requirements)),
             sorted(self.environment_variables.items()),
             self.concurrency,
             _content(self.warmup_request),

@@ -1,9 +1,11 @@
 """Every rule is applied to a config, with the path of the field that breaks it."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from router.control.config.schema import RouterConfig
-from router.control.config.validate import config_breaches
+from router.control.config.validate import config_breaches, transition_breaches
 
 UPSTREAM = {"upstreams": ["http://127.0.0.1:9100"]}
 CODE = {"code_configuration": {"code": "c", "scoring_script": "s.py"}}
@@ -60,3 +62,52 @@ def test_breaches_outside_of_endpoints_have_their_path() -> None:
     assert places(admin={"http": "0.0.0.0:1"}) == ["admin.http"]
     assert places(endpoints={"churn": {}, "CHURN": {}}) == ["endpoints.CHURN"]
     assert places(listen="0.0.0.0:1", endpoints={"churn": {"auth_mode": "none"}}) == ["endpoints.churn.auth_mode"]
+
+
+def in_transition(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """What going over from one config of the endpoint to another breaks."""
+    configs = (RouterConfig.model_validate({"endpoints": {"churn": fields}}) for fields in (before, after))
+    return [f"{'.'.join(map(str, breach.path))}: {breach.message}" for breach in transition_breaches(*configs)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {}),
+        ({}, {"a": "1"}),
+        ({"a": "1"}, {"b": "2", "a": "1"}),
+        ({"a": 1, "b": True}, {"a": "1", "b": "true"}),
+    ],
+)
+def test_properties_may_be_added(before: dict[str, object], after: dict[str, object]) -> None:
+    """To an endpoint and to a deployment; values are text, however they are written."""
+    blue = [{"deployments": {"blue": {**UPSTREAM, "properties": fields}}} for fields in (before, after)]
+    assert in_transition({"properties": before}, {"properties": after}) == []
+    assert in_transition(*blue) == []
+
+
+def test_properties_of_an_endpoint_stay() -> None:
+    """All that are gone or altered are told; names of properties differ in case."""
+    before = {"properties": {"a": "1", "b": "2", "c": "3"}}
+    assert in_transition(before, {"properties": {"a": "1", "B": "2", "c": "4"}}) == [
+        "endpoints.churn.properties.b: was '2'; properties may be added, not removed or altered",
+        "endpoints.churn.properties.c: was '3'; properties may be added, not removed or altered",
+    ]
+
+
+def test_properties_of_a_deployment_stay() -> None:
+    """Also when it becomes one of another kind."""
+    before = {"deployments": {"blue": {**UPSTREAM, "properties": {"a": "1"}}}}
+    assert in_transition(before, {"deployments": {"blue": CODE}}) == [
+        "endpoints.churn.deployments.blue.properties.a: was '1'; properties may be added, not removed or altered"
+    ]
+
+
+def test_what_goes_takes_its_properties_along() -> None:
+    """A deployment, or a whole endpoint; what comes has none to keep."""
+    blue = {"deployments": {"blue": {**UPSTREAM, "properties": {"a": "1"}}}}
+    green = {"deployments": {"green": {**UPSTREAM, "properties": {"a": "2"}}}}
+    gone = RouterConfig.model_validate({"endpoints": {"churn": {"properties": {"a": "1"}, **blue}}})
+    assert in_transition(blue, green) == []
+    assert transition_breaches(gone, RouterConfig()) == []
+    assert transition_breaches(RouterConfig(), gone) == []

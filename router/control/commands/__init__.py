@@ -1,0 +1,1 @@
+"""What the admin API can have done: changes of the config file, and what is waited for after them."""

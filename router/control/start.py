@@ -1,0 +1,53 @@
+"""What a daemon starts with: its file, or what was applied last if that is broken."""
+
+import os
+from pathlib import Path
+
+from router.control.config.load import ConfigError, Loaded, load_config, load_content
+from router.control.config.schema import RouterConfig
+from router.control.config.watch import Changed, FileEvent, current
+from router.control.history import ConfigHistory
+from router.control.options import ServeOptions
+
+
+class StartError(Exception):
+    """The daemon cannot start; the message is for the operator."""
+
+
+def read_file(path: Path) -> tuple[FileEvent, Loaded | None, ConfigError | None]:
+    """What is in the config file, and the config that it is, or why it is none."""
+    found = current(path)
+    try:
+        loaded = load_content(found.content, path) if isinstance(found, Changed) else load_config(path)
+    except ConfigError as error:
+        return found, None, error
+    return Changed(loaded.content), loaded, None
+
+
+def state_dir_of(options: ServeOptions, config: RouterConfig | None) -> Path:
+    """Where the state is: as the command says, or systemd, or the config, or beside the config."""
+    if options.state_dir is not None:
+        return options.state_dir.absolute()
+    if directory := os.environ.get("STATE_DIRECTORY"):
+        return Path(directory.partition(":")[0])
+    return config.state_dir if config is not None else options.config.absolute().parent / ".teal"
+
+
+def last_good(history: ConfigHistory, path: Path, refused: ConfigError | None) -> Loaded:
+    """What was applied last, for a daemon whose file is broken when it starts.
+
+    Raises:
+        StartError: nothing was ever applied that can be.
+    """
+    text = history.last_applied()
+    if text is not None:
+        try:
+            return load_content(text.encode(), path)
+        except ConfigError:
+            pass  # written by another version; the file's own problems are what the operator can act on
+    raise nothing_to_serve(refused)
+
+
+def nothing_to_serve(refused: ConfigError | None) -> StartError:
+    """The file cannot be served, and there is nothing else."""
+    return StartError(f"{refused}\nteal: nothing to serve: no config was ever applied that could take its place")
