@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
-from router.cli.framework import Refused
+from router.cli.commands import DEFAULT_CONFIG
+from router.cli.errors import Refused
 from router.control.config.check import located_asset_problems
-from router.control.config.load import ConfigError, Loaded, Problem, load_config
+from router.control.config.load import ConfigError, Loaded, load_config
+from router.control.config.problem import Problem
 from router.control.config.schema import json_schema
 
 
-def check(file: str) -> None:
+def check(file: str = DEFAULT_CONFIG) -> None:
     """Read a config file as the daemon would, and look for the files that it names.
 
     Raises:

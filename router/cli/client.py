@@ -1,42 +1,143 @@
 """Finding the daemon and talking to it over its Unix socket."""
 
+import json
 import os
 import socket
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from router.cli.framework import Refused
+from router.cli.errors import DaemonGone, Refused
 from router.control.admin_socket import connect_to, socket_path
 
 #: Where a daemon keeps its state if nobody says otherwise: beside the default config, here, or as a system service.
 DEFAULT_PLACES = (Path("config/.teal"), Path(".teal"), Path("/var/lib/teal"))
 _TIMEOUT_S = 10.0
+#: A change reads, checks and writes the whole config file, after those that were asked for before; content is unpacked
+#: and written to the disk.
+_CHANGE_TIMEOUT_S = 120.0
+_BLOCK_BYTES = 2**16
 
 
 class Daemon:
-    """The daemon that listens on a socket."""
+    """The daemon that listens on a socket.
 
-    def __init__(self, socket: Path) -> None:
+    Args:
+        option: How the user said which one it is, for commands that are suggested; empty if it was found.
+    """
+
+    def __init__(self, socket: Path, option: str = "") -> None:
         self._socket = socket
+        self.option = option
 
     def get(self, target: str) -> bytes:
         """The body of a page of the admin site.
 
         Raises:
-            Refused: the daemon is gone, or does not answer as it should.
+            DaemonGone: it does not answer.
+            Refused: it answers why not.
         """
-        connection = _UnixConnection(self._socket)
+        with self._answer("GET", target, timeout_s=_TIMEOUT_S) as response:
+            return response.read()
+
+    def ask(self, method: str, target: str, body: Mapping[str, object] | None = None, *, wait_s: float = 0) -> Any:
+        """The JSON that the admin API answers; None if it is empty.
+
+        Args:
+            wait_s: Seconds that the daemon may take because the target says so.
+
+        Raises:
+            DaemonGone: it does not answer.
+            Refused: it answers why not.
+        """
+        timeout_s = (_TIMEOUT_S if method == "GET" else _CHANGE_TIMEOUT_S) + wait_s
+        sent = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"} if sent is not None else {}
+        with self._answer(method, target, sent, headers, timeout_s=timeout_s) as response:
+            answer = response.read()
         try:
-            connection.request("GET", target)
+            return json.loads(answer) if answer else None
+        except ValueError as error:
+            raise Refused([f"the teal daemon at {self._socket} answers {target} with something else"]) from error
+
+    def stream(self, target: str) -> Iterator[bytes]:
+        """A body as it comes, for as long as it does.
+
+        Raises:
+            DaemonGone: it does not answer, or has gone before the end.
+            Refused: it answers why not.
+        """
+        with self._answer("GET", target, timeout_s=None) as response:
+            while block := response.read1(_BLOCK_BYTES):
+                yield block
+
+    def has_content(self, digest: str) -> bool:
+        """Whether it has a copy of a content."""
+        connection = _UnixConnection(self._socket, _TIMEOUT_S)
+        with self._talking(connection):
+            connection.request("HEAD", target("content", digest))
             response = connection.getresponse()
-            body = response.read()
+            response.read()
+            return response.status == 200
+
+    def put_content(self, digest: str, blocks: Iterable[bytes]) -> None:
+        """Send a content as a tar stream.
+
+        Raises:
+            DaemonGone: it does not answer.
+            Refused: it does not take it; `blocks` may raise what it likes.
+        """
+        with self._answer("PUT", target("content", digest), blocks, timeout_s=_CHANGE_TIMEOUT_S) as response:
+            response.read()
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] = {},
+        *,
+        timeout_s: float | None,
+    ) -> Iterator[HTTPResponse]:
+        connection = _UnixConnection(self._socket, timeout_s)
+        with self._talking(connection):
+            # A daemon that refuses what it has seen of a body does not take the rest, and may have said why.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise self._refusal(response, f"{method} {target}")
+            yield response
+
+    @contextmanager
+    def _talking(self, connection: HTTPConnection) -> Iterator[None]:
+        try:
+            yield
         except (OSError, HTTPException) as error:
-            raise Refused([f"the teal daemon at {self._socket} does not answer: {error}"]) from error
+            reason = str(error) or type(error).__name__
+            raise DaemonGone([f"the teal daemon at {self._socket} does not answer: {reason}"]) from error
         finally:
             connection.close()
-        if response.status != 200:
-            raise Refused([f"the teal daemon at {self._socket} answers {response.status} to {target}"])
-        return body
+
+    def _refusal(self, response: HTTPResponse, asked: str) -> Refused:
+        body = response.read()
+        try:
+            error = json.loads(body)["error"]
+            problems, message = [problem["text"] for problem in error["problems"]], error["message"]
+            return Refused(problems if message == "; ".join(problems) else [*problems, message])
+        except (ValueError, LookupError, TypeError):
+            return Refused([f"the teal daemon at {self._socket} answers {response.status} to {asked}"])
+
+
+def target(*parts: str, **query: object) -> str:
+    """The target of something in the admin API; parts of the query that are None are left out."""
+    path = "/".join(["/v1", *(quote(part, safe="") for part in parts)])
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def find_daemon(state_dir: str | None) -> Daemon:
@@ -45,8 +146,8 @@ def find_daemon(state_dir: str | None) -> Daemon:
     Raises:
         Refused: no daemon listens there, or we may not talk to it.
     """
-    named = state_dir or os.environ.get("TEAL_STATE_DIR")
-    places = (Path(named),) if named else DEFAULT_PLACES
+    option = f" --state-dir {state_dir}" if state_dir else ""
+    places = state_places(state_dir)
     for place in places:
         path = socket_path(place)
         try:
@@ -55,18 +156,29 @@ def find_daemon(state_dir: str | None) -> Daemon:
             raise Refused([f"{path}: permission denied; become the user, or join the group, of teal"]) from error
         except OSError:
             continue
-        return Daemon(path)
+        return Daemon(path, option)
     looked = ", ".join(map(str, places))
-    option = f" --state-dir {named}" if named else ""
-    raise Refused([f"no teal daemon is running (looked in {looked}); start one with: teal serve{option}"])
+    start = f" --state-dir {places[0]}" if len(places) == 1 else ""
+    raise NoDaemon([f"no teal daemon is running (looked in {looked}); start one with: teal serve{start}"])
+
+
+class NoDaemon(Refused):
+    """No daemon listens where it was looked for."""
+
+
+def state_places(state_dir: str | None) -> tuple[Path, ...]:
+    """Where state is looked for: in the directory that is named, or in the default places."""
+    named = state_dir or os.environ.get("TEAL_STATE_DIR")
+    return (Path(named),) if named else DEFAULT_PLACES
 
 
 class _UnixConnection(HTTPConnection):
     sock: socket.socket
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("teal", timeout=_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float | None) -> None:
+        super().__init__("teal", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = connect_to(self._path, _TIMEOUT_S)
+        self.sock.settimeout(self.timeout)

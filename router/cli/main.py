@@ -10,12 +10,17 @@ def main() -> int:
     """Run the command line of this process; the answer is its exit code: 0 done, 1 refused, 2 wrong usage."""
     _open_standard_streams()
     try:
-        code = int(TealCLI().invoke(sys.argv[1:]))
+        code = int(TealCLI().invoke(_without_ml(sys.argv[1:])))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _without_ml(arguments: list[str]) -> list[str]:
+    """The arguments less the `ml` that a script for `az ml` begins with: `alias az=teal` is all that it takes."""
+    return arguments[1:] if arguments[:1] == ["ml"] else arguments
 
 
 def _open_standard_streams() -> None:

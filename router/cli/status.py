@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from router.cli.client import find_daemon
-from router.cli.framework import Refused
+from router.cli.errors import Refused
 
 if TYPE_CHECKING:
     from knack.commands import CLICommand

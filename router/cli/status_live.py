@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from router.cli.client import Daemon
-from router.cli.framework import Refused
+from router.cli.errors import Refused
 from router.cli.recent import History
 from router.cli.status_view import picture
 from router.control.status import RouterStatus

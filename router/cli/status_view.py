@@ -35,7 +35,7 @@ def picture(history: History, *, now: float) -> RenderableType:
         ]
     if not status.endpoints:
         parts += [Text(), Text("no endpoints")]
-    return Group(*parts)
+    return Group(*parts, *_under_way(status), *_happened(status))
 
 
 def _head(status: RouterStatus, now: float) -> Text:
@@ -54,6 +54,22 @@ def _problems(status: RouterStatus) -> Iterator[Text]:
     if status.config_problems:
         yield Text("\nThe config file on disk is refused; the last good one runs:", "bold red")
         yield Text("\n".join(status.config_problems), "red")
+
+
+def _under_way(status: RouterStatus) -> Iterator[Text]:
+    if status.operations:
+        yield Text("\nunder way", "dim")
+    for operation in status.operations:
+        target = "/".join(filter(None, (operation.endpoint, operation.deployment)))
+        last = f": {operation.progress[-1].text}" if operation.progress else ""
+        yield Text(f"{operation.command} {target} ({operation.id}){last}", "yellow")
+
+
+def _happened(status: RouterStatus) -> Iterator[Text]:
+    if status.events:
+        yield Text("\nlast events", "dim")
+    for event in status.events:
+        yield Text.assemble((event.at[11:19], "dim"), f" {event.event} ", (event.text, "dim"))
 
 
 def _title(endpoint: EndpointView) -> Text:

@@ -1,4 +1,4 @@
-"""A daemon's admin site on a real socket, and the `teal` command in a process of its own."""
+"""A daemon's admin site on a real socket, a fake of the admin API, and the `teal` command in a process of its own."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ from router.control.metrics import MetricsSource
 from router.control.states import InstanceStatus
 from router.control.status import DeploymentView, EndpointView, Latency, ProxyStatus, RouterStatus, latency
 from router.core.stats import BUCKETS_S, Totals
+from tests.cli.fake_daemon import FakeDaemon
 
 Teal = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]
 
@@ -144,3 +145,13 @@ def teal(environment: dict[str, str], tmp_path: Path) -> Teal:
         )
 
     return run
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, environment: dict[str, str]) -> AsyncIterator[FakeDaemon]:
+    """The daemon that `teal` finds; it knows nothing until it is told."""
+    daemon = FakeDaemon(tmp_path / "state")
+    await daemon.start()
+    environment["TEAL_STATE_DIR"] = str(daemon.state_dir)
+    yield daemon
+    await daemon.stop()

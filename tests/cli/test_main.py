@@ -20,7 +20,7 @@ async def test_without_a_command_it_lists_them(teal: Teal) -> None:
     """A newcomer sees what there is."""
     outcome = await teal()
     assert outcome.returncode == 0
-    assert "status : Show what the daemon does." in outcome.stdout
+    assert "status            : Show what the daemon does." in outcome.stdout
 
 
 async def test_unknown_command_is_wrong_usage(teal: Teal) -> None:

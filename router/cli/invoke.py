@@ -1,0 +1,87 @@
+"""`teal online-endpoint invoke`: a scoring request as any client sends it, through the proxy."""
+
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from router import __version__
+from router.cli.client import Daemon, find_daemon, target
+from router.cli.errors import Refused
+
+#: The router answers in the endpoint's own time, which may be long; this is for one that hangs.
+_TIMEOUT_S = 3600.0
+_DEPLOYMENT = "azureml-model-deployment"
+
+
+class _Answer(NamedTuple):
+    """What came back; the reason is the router's own, or Azure's word for it."""
+
+    status: int
+    phrase: str
+    reason: str | None
+    model_status: str | None
+    deployment: str | None
+    text: str
+
+
+def invoke(name: str, request_file: str, deployment_name: str | None = None, state_dir: str | None = None) -> str:
+    """The answer's body.
+
+    Raises:
+        Refused: there is no such file or endpoint, the router cannot be reached, or the answer is not 200.
+    """
+    body = _read(request_file)
+    daemon = find_daemon(state_dir)
+    endpoint = daemon.ask("GET", target("endpoints", name))
+    headers = {"content-type": "application/json", "user-agent": f"teal/{__version__}"}
+    if endpoint["auth_mode"] != "none":
+        headers["authorization"] = f"Bearer {_credential(daemon, name)}"
+    if deployment_name:
+        headers[_DEPLOYMENT] = deployment_name
+    answer = _post(endpoint["scoring_uri"], body, headers)
+    if answer.status != 200:
+        raise Refused(_failure(name, answer))
+    return answer.text
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise Refused([f"{file}: {error.strerror}"]) from error
+
+
+def _credential(daemon: Daemon, endpoint: str) -> str:
+    credentials = daemon.ask("GET", target("endpoints", endpoint, "credentials"))
+    return str(credentials.get("primaryKey") or credentials["accessToken"])
+
+
+def _post(uri: str, body: bytes, headers: dict[str, str]) -> _Answer:
+    url = urlsplit(uri)
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("POST", url.path, body, headers)
+        response = connection.getresponse()
+        text = response.read().decode(response.headers.get_content_charset("utf-8"), "replace")
+    except (OSError, HTTPException, LookupError) as error:
+        raise Refused([f"{uri} does not answer: {error or type(error).__name__}"]) from error
+    finally:
+        connection.close()
+    return _Answer(
+        status=response.status,
+        phrase=response.reason,
+        reason=response.getheader("x-teal-reason") or response.getheader("ms-azureml-model-error-reason"),
+        model_status=response.getheader("ms-azureml-model-error-statuscode"),
+        deployment=response.getheader(_DEPLOYMENT),
+        text=text,
+    )
+
+
+def _failure(name: str, answer: _Answer) -> list[str]:
+    who = f"{name}/{answer.deployment}" if answer.deployment else name
+    line = f"{who} answered {answer.status} {answer.phrase}".rstrip()
+    line += f" ({answer.reason})" if answer.reason else ""
+    line += f"; the model itself answered {answer.model_status}" if answer.model_status else ""
+    return [line, answer.text] if answer.text else [line]

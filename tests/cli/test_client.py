@@ -1,0 +1,108 @@
+"""Talking to the daemon: what it refuses, what it cannot say, and what is suggested then."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from router.cli.client import Daemon, find_daemon, target
+from router.cli.errors import DaemonGone, Refused
+from router.control.admin_socket import socket_path
+from tests.cli.conftest import Teal
+from tests.cli.fake_daemon import FakeDaemon
+
+
+def test_target_keeps_names_apart_from_its_own_slashes() -> None:
+    """Whatever a name holds, it stays one part of the path; what is not given is not asked."""
+    assert target("models", "a/b?", "versions", "1") == "/v1/models/a%2Fb%3F/versions/1"
+    assert target("events", lines=5, follow=None) == "/v1/events?lines=5"
+
+
+async def test_each_problem_has_its_line(teal: Teal, daemon: FakeDaemon) -> None:
+    """A refusal with problems is these problems, as compilers print theirs."""
+    daemon.refuse("GET", "/v1/endpoints", 422, "", "teal.yaml:3: a: wrong", "teal.yaml:4: b: wrong")
+    outcome = await teal("online-endpoint", "list")
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "teal.yaml:3: a: wrong\nteal.yaml:4: b: wrong\n"
+
+
+async def test_message_that_says_more_comes_after_the_problems(teal: Teal, daemon: FakeDaemon) -> None:
+    """As with `teal check`: what is wrong, then what that means."""
+    daemon.refuse("DELETE", "/v1/endpoints/churn", 409, "the file is not valid; repair it", "teal.yaml:3: a: wrong")
+    outcome = await teal("online-endpoint", "delete", "-n", "churn", "--yes")
+    assert (outcome.returncode, outcome.stderr) == (1, "teal.yaml:3: a: wrong\nthe file is not valid; repair it\n")
+
+
+async def test_refusal_without_problems_is_its_message(teal: Teal, daemon: FakeDaemon) -> None:
+    """One sentence on standard error, exit code 1."""
+    daemon.refuse("GET", "/v1/endpoints/nope", 404, "there is no endpoint nope; there is churn")
+    outcome = await teal("online-endpoint", "show", "-n", "nope")
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "there is no endpoint nope; there is churn\n"
+
+
+async def test_daemon_without_an_api_is_named(teal: Teal, daemon: FakeDaemon) -> None:
+    """An answer that is no refusal of teal's is reported with its status."""
+    outcome = await teal("model", "list")
+    socket = socket_path(daemon.state_dir)
+    assert outcome.stderr == f"the teal daemon at {socket} answers 404 to GET /v1/models\n"
+
+
+async def test_answer_that_is_no_json_is_named(teal: Teal, daemon: FakeDaemon) -> None:
+    """Something else on the socket is no traceback."""
+    daemon.answer("GET", "/v1/models", "hello")
+    outcome = await teal("model", "list")
+    socket = socket_path(daemon.state_dir)
+    assert outcome.stderr == f"the teal daemon at {socket} answers /v1/models with something else\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "online-endpoint list",
+        "online-deployment create -n blue -e churn",
+        "model list",
+        "config history",
+        "config undo --yes",
+        "operation list",
+        "events",
+    ],
+)
+async def test_without_a_daemon_it_says_how_to_start_one(teal: Teal, command: str) -> None:
+    """Every command that needs it."""
+    outcome = await teal(*command.split())
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == (
+        "no teal daemon is running (looked in config/.teal, .teal, /var/lib/teal); start one with: teal serve\n"
+    )
+
+
+async def test_refused_upload_is_told_though_it_was_not_taken(daemon: FakeDaemon) -> None:
+    """A daemon that has no room says so, however much is still to come."""
+    daemon.refuse("PUT", "/v1/content/abc", 507, "the disk is full")
+    found = find_daemon(str(daemon.state_dir))
+    with pytest.raises(Refused, match="the disk is full"):
+        await asyncio.to_thread(found.put_content, "abc", (b"x" * 2**20 for _ in range(8)))
+
+
+async def test_daemon_that_goes_before_its_answer_is_gone(daemon: FakeDaemon) -> None:
+    """That is another thing than a refusal: nobody knows what was done."""
+    gone = Daemon(daemon.state_dir / "gone.sock")
+    with pytest.raises(DaemonGone, match="does not answer"):
+        await asyncio.to_thread(gone.ask, "GET", "/v1/endpoints")
+
+
+async def test_start_up_is_light(daemon: FakeDaemon, environment: dict[str, str]) -> None:
+    """A command of every day loads neither the config's library nor a server, nor what only help needs."""
+    daemon.answer("GET", "/v1/endpoints", [])
+    heavy = {"pydantic", "aiohttp", "rich", "msgspec", "ruamel", "structlog", "sqlite3", "router.cli.help"}
+    code = (
+        "import sys; from router.cli.framework import TealCLI; TealCLI().invoke(sys.argv[1:]); "
+        f"print(sorted({heavy} & set(sys.modules)), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "online-endpoint", "list", "-o", "json"]
+    outcome = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert outcome.stderr == "[]\n"
