@@ -122,7 +122,7 @@ def _bring_up(options: Options, notifier: Notifier) -> Worker:
         script_logging.prepare(options.code_dir)
     except (OSError, ValueError) as error:
         raise ScriptError(f"cannot use logging.json: {describe(error)}") from error
-    notifier.status(f"importing {options.script_name}")
+    notifier.status(f"importing {options.script.name}")
     script = load_script(options.script)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

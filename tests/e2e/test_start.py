@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from router.control.history import ConfigHistory
 from router.control.state import State
 from tests.e2e.conftest import running
 from tests.e2e.project import Project, ask
@@ -47,7 +48,7 @@ def listener(*options: int) -> socket.socket:
 def remember(project: Project) -> None:
     """Leave behind what a daemon leaves that had applied the config and was stopped."""
     with closing(State.open(project.folder / "state")) as state:
-        state.record_config(project.text(), "its digest")
+        ConfigHistory(state).record(project.text().encode())
 
 
 def keys(state_dir: Path) -> list[tuple[str, ...]]:

@@ -89,7 +89,7 @@ class ConfigRoutes:
         return [_message(version, is_current=version.number == current) for version in found]
 
     def _compared(self, number: int | None) -> str:
-        return self._history.diff(number, self._on_disk().decode("utf-8-sig", "replace"))
+        return self._history.diff(number, self._on_disk().decode("utf-8", "replace"))
 
     def _on_disk(self) -> bytes:
         """What is in the file; nothing if it cannot be read."""
