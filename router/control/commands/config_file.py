@@ -13,7 +13,7 @@ from pathlib import Path
 
 from router.control.config.document import KeyPath
 from router.control.config.edit import Edit, EditError, edit_text
-from router.control.config.load import ConfigError, Loaded, load_config, load_content
+from router.control.config.load import ConfigError, Loaded, collector_paused, load_config, load_content
 from router.control.config.problem import Problem
 from router.control.config.replace import ContentChanged, ReplaceError, replace_content
 from router.control.config.validate import transition_breaches
@@ -47,7 +47,7 @@ class ConfigFile:
             Refusal: what `plan` raised.
         """
         for _ in range(_TRIES):
-            before, after = await asyncio.to_thread(self._changed, plan, explain)
+            before, after = await asyncio.to_thread(self._change_quickly, plan, explain)
             if after.content == before.content:
                 await announce(sha256(after.content))
                 return after
@@ -84,6 +84,10 @@ class ConfigFile:
         except ReplaceError as error:
             raise NotWritten(str(error)) from error
         return loaded
+
+    def _change_quickly(self, plan: Plan, explain: Callable[[Problem], Problem]) -> tuple[Loaded, Loaded]:
+        with collector_paused():
+            return self._changed(plan, explain)
 
     def _changed(self, plan: Plan, explain: Callable[[Problem], Problem]) -> tuple[Loaded, Loaded]:
         try:

@@ -43,7 +43,7 @@ Edit = Set | Remove
 
 
 def edit_text(text: str, edits: Sequence[Edit]) -> str:
-    """The text with the edits made, one after the other. A key that is not there as spelled is looked for without case.
+    """The text with the edits made, one after the other. Keys are compared with case: `path` is not `PATH`.
 
     Raises:
         EditError: it is no YAML mapping, an edit is about something that cannot be, or YAML cannot say it.
@@ -108,7 +108,7 @@ def _with(data: object, path: KeyPath, depth: int, value: object) -> object:
     if isinstance(data, list) or (isinstance(step, int) and not isinstance(data, dict)):
         return _with_item(data if isinstance(data, list) else [], path, depth, value)
     mapping = data if isinstance(data, dict) else {}
-    key = _spelled(mapping, str(step))
+    key = str(step)
     return mapping | {key: _with(mapping.get(key), path, depth + 1, value)}
 
 
@@ -132,18 +132,12 @@ def _without(data: object, path: KeyPath) -> object:
         return [*data[:step], *left, *data[step + 1 :]]
     if not isinstance(data, dict):
         return data
-    key = _spelled(data, str(step))
+    key = str(step)
     if key not in data:
         return data
     if rest:
         return data | {key: _without(data[key], rest)}
     return {name: value for name, value in data.items() if name != key}
-
-
-def _spelled(mapping: Mapping[str, object], key: str) -> str:
-    if key in mapping:
-        return key
-    return next((known for known in mapping if known.lower() == key.lower()), key)
 
 
 def _plain(value: object, path: KeyPath) -> object:

@@ -156,13 +156,13 @@ def test_no_edits_change_nothing() -> None:
     assert edit_text(NASTY, []) == NASTY
 
 
-def test_keys_are_found_without_case() -> None:
-    """A key that is there in another spelling is that key; one that is there exactly comes first."""
-    edits = [Set(path=("ENDPOINTS", "a", "TRAFFIC", "blue"), value=1)]
-    assert edit_text("endpoints: {A: {traffic: {Blue: 0, blue: 5}}}\n", edits) == (
-        "endpoints: {A: {traffic: {Blue: 0, blue: 1}}}\n"
+def test_keys_are_compared_with_case() -> None:
+    """A variable called `path` is not PATH; who compares names without case says which one is meant."""
+    text = "environment_variables: {PATH: /bin}\n"
+    assert edit_text(text, [Set(path=("environment_variables", "path"), value="x")]) == (
+        "environment_variables: {PATH: /bin, path: x}\n"
     )
-    assert edit_text("A: 1\nb: 2\n", [Remove(path=("a",))]) == "b: 2\n"
+    assert edit_text(text, [Remove(path=("environment_variables", "path"))]) == text
 
 
 @pytest.mark.parametrize(
