@@ -15,7 +15,7 @@ from router.control.admin_socket import SocketTaken, listen_at
 from router.control.api.mount import mount
 from router.control.api.routes import MAX_BODY_BYTES, Route
 from router.control.metrics import MetricsSource, render
-from router.control.status import RouterStatus
+from router.control.status import RouterStatus, without_output
 from router.control.status_page import CONTENT_SECURITY_POLICY, PAGE
 from router.core.auth import bearer, check_key, digest
 from router.core.errors import RouterError
@@ -106,7 +106,7 @@ class AdminSite:
         guard = _Guard(address.host, _read_token(self._addresses.token_file))
         app = web.Application(middlewares=[guard.middleware], client_max_size=MAX_BODY_BYTES)
         mount(app, self._routes, is_trusted=guard.asks_for_token)
-        runner = await self._run(app)
+        runner = await self._run(app, is_trusted=guard.asks_for_token)
         site = web.TCPSite(runner, address.host, address.port)
         try:
             await site.start()
@@ -129,16 +129,16 @@ class AdminSite:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         mount(app, self._routes, is_trusted=True)
         app.router.add_post("/reload", self._serve_reload)
-        runner = await self._run(app)
+        runner = await self._run(app, is_trusted=True)
         assert runner.server is not None
         self._local = await asyncio.get_running_loop().create_unix_server(runner.server, sock=listener)
 
-    async def _run(self, app: web.Application) -> web.AppRunner:
+    async def _run(self, app: web.Application, *, is_trusted: bool) -> web.AppRunner:
         app.router.add_get("/", _serve_page)
         app.router.add_get("/healthz", _serve_health)
         app.router.add_get("/readyz", self._serve_readiness)
         app.router.add_get("/metrics", self._serve_metrics)
-        app.router.add_get("/status", self._serve_status)
+        app.router.add_get("/status", self._serve_status if is_trusted else self._serve_public_status)
         app.on_response_prepare.append(_add_headers)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
@@ -157,6 +157,10 @@ class AdminSite:
 
     async def _serve_status(self, _request: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(self._status()), content_type="application/json")
+
+    async def _serve_public_status(self, _request: web.Request) -> web.Response:
+        body = msgspec.json.encode(without_output(self._status()))
+        return web.Response(body=body, content_type="application/json")
 
     async def _serve_reload(self, _request: web.Request) -> web.Response:
         self._reload()

@@ -111,6 +111,19 @@ class Applier:
                 return DeploymentKey((endpoint, known)), deployment
         raise NotFound(f"endpoint {endpoint} has no deployment {name}; {there_is(config.deployments)}")
 
+    def unresolved(self, config: RouterConfig) -> list[str]:
+        """What deployments of a config name and nobody has registered, one line each; reads the disk."""
+        _, failures = self._resolve(config)
+        return list(failures.values())
+
+    def failed_live(self, endpoint: str) -> DeploymentStatus | None:
+        """A deployment that the config gives live traffic to and that has failed; None if there is none."""
+        if not self.has_endpoint(endpoint):
+            return None
+        name, config = self.endpoint(endpoint)
+        statuses = (self.status_of(DeploymentKey((name, deployment))) for deployment in live(config))
+        return next((status for status in statuses if status and status.provisioning_state == "Failed"), None)
+
     def log_dir(self, key: DeploymentKey) -> Path:
         """Folder of what the deployment's instances print."""
         return self._log_dir.joinpath(*key)

@@ -152,6 +152,27 @@ def build_status(
     )
 
 
+def without_output(status: RouterStatus) -> RouterStatus:
+    """The snapshot for whoever may not see what scripts print and raise, which may hold secrets."""
+    endpoints = tuple(
+        msgspec.structs.replace(endpoint, deployments=tuple(map(_without_output, endpoint.deployments)))
+        for endpoint in status.endpoints
+    )
+    return msgspec.structs.replace(status, endpoints=endpoints, operations=(), events=())
+
+
+def _without_output(view: DeploymentView) -> DeploymentView:
+    instances = tuple(
+        msgspec.structs.replace(instance, reason=_kind_of(instance.reason), last_line="") for instance in view.instances
+    )
+    return msgspec.structs.replace(view, reason=_kind_of(view.reason), log_tail=(), instances=instances)
+
+
+def _kind_of(reason: str) -> str:
+    """`init() raised ValueError` of `init() raised ValueError: bad model`."""
+    return reason.partition(": ")[0]
+
+
 def quantile_s(counts: Sequence[int], q: float, bounds_s: Sequence[float] = BUCKETS_S) -> float | None:
     """The duration in seconds below which a ratio `q` of the observations lies; None without any.
 

@@ -12,6 +12,7 @@ from router.control.status import (
     build_status,
     latency,
     quantile_s,
+    without_output,
 )
 from router.core.record import RequestRecord
 from router.core.stats import BUCKETS_S, Totals
@@ -73,12 +74,12 @@ def record(**fields: object) -> RequestRecord:
     return RequestRecord(generation=7, began=0.0, request_id="r", endpoint="churn", **fields)  # type: ignore[arg-type]
 
 
-def status() -> RouterStatus:
+def status(green: DeploymentStatus = GREEN) -> RouterStatus:
     return build_status(
         FACTS,
         table=TABLE,
         totals=counted(),
-        deployments=[BLUE, GREEN],
+        deployments=[BLUE, green],
         proxies=[ProxyStatus(name="proxy-0", pid=4712, generation=7, connections=3)],
         ejected=frozenset({"unix:/run/1.sock"}),
     )
@@ -117,6 +118,21 @@ def test_failed_deployment_shows_why() -> None:
         ("ValueError: no model",),
     )
     assert (green.weight, green.mirror_percent, green.mirrored) == (0.0, 10.0, {200: 3})
+
+
+def test_strangers_see_no_output_of_scripts() -> None:
+    """What they print and raise may hold secrets; that they failed does not."""
+    failed = DeploymentStatus(
+        key=DeploymentKey(("churn", "green")),
+        kind="managed",
+        provisioning_state="Failed",
+        reason="init() raised ValueError: password=hunter2",
+        log_tail=("hunter2",),
+        instances=(InstanceStatus(name="0", address="", state="backoff", reason="a: hunter2", last_line="hunter2"),),
+    )
+    shown = without_output(status(failed))
+    assert shown.endpoints[0].deployments[1].reason == "init() raised ValueError"
+    assert b"hunter2" not in msgspec.json.encode(shown)
 
 
 def test_ejected_instances_are_named() -> None:

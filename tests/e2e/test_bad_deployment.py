@@ -69,6 +69,7 @@ async def test_a_bad_deployment_with_live_weight_makes_the_router_unready(serve,
     teal = await serve(project.save())
     await teal.reads_ready(503, "churn/missing has live traffic and no ready instance\n")
     assert (await ask(await teal.url())).status == 424
+    await became_ready(teal, "blue")  # has no live weight, so the start has not waited for it
     assert (await ask(await teal.url(), deployment="blue")).text == '"blue"'
 
 

@@ -85,6 +85,31 @@ async def test_versions_of_the_file_can_be_looked_at_and_brought_back(serve, pro
     assert "tags" not in yaml.safe_load(first)["endpoints"]["churn"]
 
 
+async def test_an_undo_waits_for_its_effect(serve, project: Project) -> None:
+    """A deployment that comes back serves when the command returns; one that fails makes the command fail."""
+    project.deployments["green"] = project.worker("green")
+    project.deployments["red"] = project.worker("red", "def init(): raise ValueError('no weights')\ndef run(d): pass\n")
+    teal = await serve(project.save())
+    cli = Cli(teal.state_dir, project.folder)
+    await cli.done("online-deployment delete -n green -e churn --yes")
+    await cli.done("config undo --yes")
+    assert (await ask(await teal.url(), deployment="green")).text == '"green"'
+    await cli.done("online-deployment delete -n red -e churn --yes")
+    said = await cli.run("config undo --yes")
+    assert (said.code, "no weights" in said.err) == (1, True), said
+
+
+async def test_following_a_log_ends_with_its_deployment(serve, project: Project) -> None:
+    """Nothing can come any more."""
+    project.deployments["green"] = project.worker("green")
+    teal = await serve(project.save())
+    cli = Cli(teal.state_dir, project.folder)
+    following = await cli.start("online-deployment", "get-logs", "-n", "green", "-e", "churn", "--follow")
+    await cli.done("online-deployment delete -n green -e churn --yes")
+    await following.communicate()
+    assert following.returncode == 0
+
+
 async def test_a_key_that_is_replaced_stops_working_and_the_other_never_blinks(serve, project: Project) -> None:
     """The command returns when the old key opens nothing any more."""
     project.endpoint["auth_mode"] = "key"

@@ -94,13 +94,10 @@ class EndpointRoutes:
         return reply(await self._commands.delete_deployment(*_deployment_of(request)), 202)
 
     def _endpoint(self, name: str, config: EndpointConfig) -> Resource:
-        return endpoint_resource(
-            name,
-            config,
-            base_url=self._base_url(),
-            state=endpoint_state(self._commands.operations.under_way(name)),
-            held=self._applier.held.get(name, ""),
-        )
+        held = self._applier.held.get(name, "")
+        has_failed = self._applier.failed_live(name) is not None
+        state = endpoint_state(self._commands.operations.under_way(name), held=held, has_failed=has_failed)
+        return endpoint_resource(name, config, base_url=self._base_url(), state=state, held=held)
 
     def _deployment(self, key: DeploymentKey) -> Resource:
         endpoint = self._applier.config.endpoints[key[0]]

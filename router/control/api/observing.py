@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 
 from router.control.api.messages import Operation
-from router.control.api.routes import Access, Route, read_choice, read_number, reply
+from router.control.api.routes import Route, read_choice, read_number, reply
 from router.control.applier import Applier
 from router.control.commands.operations import Operations
 from router.control.events import Event, EventLog
@@ -39,8 +39,8 @@ class ObservingRoutes:
         logs = "/v1/endpoints/{endpoint}/deployments/{deployment}/logs"
         one = "/v1/operations/{operation}"
         return [
-            Route("GET", "/v1/operations", self._list, "The last operations.", Access.READ, answer=list[Operation]),
-            Route("GET", one, self._show, "One of them.", Access.READ, _QUERY_WAIT, answer=Operation),
+            Route("GET", "/v1/operations", self._list, "The last operations.", answer=list[Operation]),
+            Route("GET", one, self._show, "One of them.", query=_QUERY_WAIT, answer=Operation),
             Route("GET", "/v1/events", self._show_events, "The last log events, as JSON lines.", query=_QUERY_LINES),
             Route("GET", logs, self._show_logs, "What the instances print.", query=_QUERY_LINES | _QUERY_INSTANCE),
         ]
@@ -65,10 +65,18 @@ class ObservingRoutes:
         reader = await asyncio.to_thread(self._reader, request)
         last = await asyncio.to_thread(reader.last, lines)
 
-        async def more() -> bytes:
-            return _text(await asyncio.to_thread(reader.more))
+        async def more() -> bytes | None:
+            lines = await asyncio.to_thread(reader.more)
+            return _text(lines) if lines or self._is_there(request) else None
 
         return await _serve(request, "text/plain", _text(last), more)
+
+    def _is_there(self, request: web.Request) -> bool:
+        try:
+            self._applier.deployment(request.match_info["endpoint"], request.match_info["deployment"])
+        except NotFound:
+            return False
+        return True
 
     def _reader(self, request: web.Request) -> LogReader:
         key, config = self._applier.deployment(request.match_info["endpoint"], request.match_info["deployment"])
@@ -91,22 +99,22 @@ class _NewEvents:
         self._events = events
         self._seen = seen
 
-    async def lines(self) -> bytes:
+    async def lines(self) -> bytes | None:
         news, self._seen = self._events.after(self._seen)
         return _json_lines(news)
 
 
 async def _serve(
-    request: web.Request, content_type: str, last: bytes, more: Callable[[], Awaitable[bytes]]
+    request: web.Request, content_type: str, last: bytes, more: Callable[[], Awaitable[bytes | None]]
 ) -> web.StreamResponse:
-    """Send what there is; with `follow=true` go on with what comes, until the reader goes away."""
+    """Send what there is; with `follow=true` go on with what comes, until the reader goes away or nothing can come."""
     if read_choice(request, "follow", ("false", "true")) == "false":
         return web.Response(body=last, content_type=content_type, charset="utf-8")
     response = web.StreamResponse(headers={"content-type": f"{content_type}; charset=utf-8"})
     await response.prepare(request)
-    block = last
+    block: bytes | None = last
     with contextlib.suppress(ConnectionError):  # gone between two looks
-        while request.transport is not None and not request.transport.is_closing():
+        while block is not None and request.transport is not None and not request.transport.is_closing():
             if block:
                 await response.write(block)
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -67,13 +67,20 @@ def deployment_resource(
     }
 
 
-def endpoint_state(under_way: Sequence[Operation]) -> ProvisioningState:
-    """Where an endpoint stands; its deployments have states of their own."""
+def endpoint_state(under_way: Sequence[Operation], *, held: str = "", has_failed: bool = False) -> ProvisioningState:
+    """Where an endpoint stands; its deployments have states of their own.
+
+    Args:
+        held: Why its traffic does not follow the config yet; empty when it does.
+        has_failed: Whether a deployment that it gives live traffic to has failed.
+    """
     verbs = {operation.command.rpartition(" ")[2] for operation in under_way if not operation.deployment}
     if "delete" in verbs:
         return "Deleting"
     if verbs:
         return "Creating" if verbs == {"create"} else "Updating"
+    if held:
+        return "Failed" if has_failed else "Updating"
     return "Succeeded"
 
 

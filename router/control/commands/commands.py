@@ -30,6 +30,7 @@ from router.control.commands.plans import (
     endpoint_edits,
     explained,
     given_fields,
+    targets_of,
 )
 from router.control.config.edit import Edit
 from router.control.config.load import Loaded
@@ -150,7 +151,7 @@ class Commands:
                 await self.operations.forget(name)
                 raise _as_refusal(error) from error
             await self._bring_into_force(name, loaded, "config undo", restored)
-        self._follow(name, self._effects.generation(name))
+        self._follow(name, self._effects.all_of(name, self._targets(name)))
         return self.operations.get(name)
 
     async def credentials(self, endpoint: str) -> Keys | Token:
@@ -302,8 +303,20 @@ class Commands:
             number = (await asyncio.to_thread(self._history.undo_target, text)).number
         restored = await asyncio.to_thread(self._history.text, number)
         await asyncio.to_thread(self._keep, text)
-        announce = partial(self.operations.will_write, name)
-        return await self._file.restore(restored, expected=on_disk, announce=announce), number
+        approve = partial(self._approve, name)
+        return await self._file.restore(restored, expected=on_disk, approve=approve), number
+
+    async def _approve(self, name: str, loaded: Loaded) -> None:
+        missing = await asyncio.to_thread(self._applier.unresolved, loaded.config)
+        if missing:
+            raise Conflict(f"that version names what is not registered any more: {'; '.join(missing)}")
+        changed = targets_of(self._applier.config, loaded.config)
+        self.operations.waits_for(name, [(target.endpoint, target.deployment) for target in changed])
+        await self.operations.will_write(name, sha256(loaded.content))
+
+    def _targets(self, name: str) -> list[Target]:
+        targets = self.operations.targets(name)
+        return [Target(endpoint=endpoint, deployment=deployment) for endpoint, deployment in targets]
 
     def _keep(self, text: str) -> None:
         """What was never in force and is about to be replaced can be brought back all the same."""
@@ -355,7 +368,7 @@ class Commands:
             case "online-endpoint", _, _:
                 return self._effects.traffic(operation.id, target)
             case _:
-                return self._effects.generation(operation.id)
+                return self._effects.all_of(operation.id, self._targets(operation.id))
 
     async def _follow_deployment(self, name: str, target: Target, *, all_traffic: bool) -> None:
         if all_traffic and await self._effects.is_there(name, target):

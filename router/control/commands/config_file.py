@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from router.control.config.document import KeyPath
 from router.control.config.edit import Edit, EditError, edit_text
 from router.control.config.load import ConfigError, Loaded, collector_paused, load_config, load_content
 from router.control.config.problem import Problem
@@ -61,11 +60,14 @@ class ConfigFile:
             return after
         raise Conflict(f"{self.path} is being changed by somebody else all the time; try again")
 
-    async def restore(self, text: str, *, expected: bytes | None, announce: Announce) -> Loaded:
+    async def restore(
+        self, text: str, *, expected: bytes | None, approve: Callable[[Loaded], Awaitable[None]]
+    ) -> Loaded:
         """Write an earlier text over whatever the file has, valid or not; return the config.
 
         Args:
             expected: What the file has; None if it is not there.
+            approve: Called before the text is written; may raise a Refusal.
 
         Raises:
             Conflict: the text is not valid any more, or the file is not what is `expected`.
@@ -76,7 +78,7 @@ class ConfigFile:
             loaded = await asyncio.to_thread(load_content, content, self.path)
         except ConfigError as error:
             raise Conflict("that version is not valid any more", error.problems) from error
-        await announce(sha256(content))
+        await approve(loaded)
         try:
             await asyncio.to_thread(replace_content, self.path, content, expected=expected)
         except ContentChanged as error:
@@ -113,8 +115,3 @@ class ConfigFile:
 def sha256(content: bytes) -> str:
     """By which versions of the file are told apart."""
     return hashlib.sha256(content).hexdigest()
-
-
-def is_below(path: KeyPath, parent: KeyPath) -> bool:
-    """Whether `path` leads to `parent` or into it."""
-    return path[: len(parent)] == parent

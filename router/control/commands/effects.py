@@ -1,6 +1,7 @@
 """What operations wait for: instances that are ready, traffic that follows, a table that every proxy has."""
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -9,8 +10,7 @@ from router.control.commands.following import Teller
 from router.control.commands.operations import Operations
 from router.control.commands.plans import Target
 from router.control.refusal import NotFound
-from router.control.states import DeploymentKey, DeploymentStatus
-from router.control.switchover import live
+from router.control.states import DeploymentStatus
 
 log = structlog.get_logger()
 
@@ -46,17 +46,30 @@ class Effects:
         await self._operations.end(name, "Canceled", reason="the deployment was taken out of the config")
         return False
 
+    async def all_of(self, name: str, targets: Iterable[Target]) -> None:
+        """Until every one of several deployments and endpoints is as it shall be, or one has failed."""
+        for target in targets:
+            has_come = self.is_there if target.deployment else self.is_followed
+            if not await has_come(name, target):
+                return
+        await self.generation(name)
+
     async def traffic(self, name: str, target: Target) -> None:
         """Until live traffic follows the config, or waits for a deployment that has failed."""
+        if await self.is_followed(name, target):
+            await self.generation(name)
+
+    async def is_followed(self, name: str, target: Target) -> bool:
+        """Whether live traffic has come to follow the config; if not, the operation has ended."""
         while held := self._held(target.endpoint):
             self._operations.tell(name, held)
-            failed = self._failed_live(target.endpoint)
+            failed = self._applier.failed_live(target.endpoint)
             if failed is not None:
                 reason = f"{held}; {failed.key[1]} has failed: {failed.reason}"
                 await self._operations.end(name, "Failed", reason=reason, log_tail=failed.log_tail)
-                return
+                return False
             await self._applier.wait_for_news(_LOOK_EVERY_S)
-        await self.generation(name)
+        return True
 
     async def deletion(self, name: str, target: Target) -> None:
         """Until nothing is left of it."""
@@ -93,12 +106,3 @@ class Effects:
         """Why the traffic of an endpoint does not follow the config yet; empty when it does."""
         held = self._applier.held
         return next((reason for name, reason in held.items() if name.lower() == endpoint.lower()), "")
-
-    def _failed_live(self, endpoint: str) -> DeploymentStatus | None:
-        """A deployment that live traffic waits for in vain."""
-        try:
-            name, config = self._applier.endpoint(endpoint)
-        except NotFound:
-            return None
-        statuses = (self._applier.status_of(DeploymentKey((name, deployment))) for deployment in live(config))
-        return next((status for status in statuses if status and status.provisioning_state == "Failed"), None)

@@ -11,7 +11,7 @@ Rules
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -34,6 +34,7 @@ class Record(msgspec.Struct, kw_only=True):
         began: Unix time.
         config_sha256: Of the text that the config file has once the change is made.
         all_traffic: All live traffic goes to the deployment when it is there.
+        targets: Endpoint and deployment of all that is waited for, where it is more than one.
         is_applied: The change was made.
     """
 
@@ -41,6 +42,7 @@ class Record(msgspec.Struct, kw_only=True):
     began: float
     config_sha256: str = ""
     all_traffic: bool = False
+    targets: tuple[tuple[str, str], ...] = ()
     is_applied: bool = False
 
 
@@ -111,6 +113,14 @@ class Operations:
         record = self._record(name)
         record.config_sha256 = config_sha256
         await asyncio.to_thread(self._write, record)
+
+    def waits_for(self, name: str, targets: Iterable[tuple[str, str]]) -> None:
+        """What an operation that changed several things waits for; stored with the next step."""
+        self._record(name).targets = tuple(targets)
+
+    def targets(self, name: str) -> tuple[tuple[str, str], ...]:
+        """What it waits for, as `waits_for` was told."""
+        return self._record(name).targets
 
     async def applied(self, name: str, generation: int, warnings: tuple[str, ...] = ()) -> None:
         """Its change is in force."""

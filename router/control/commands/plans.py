@@ -10,7 +10,7 @@ from router.control.config.document import KeyPath
 from router.control.config.edit import Edit, Remove, Set
 from router.control.config.load import Loaded
 from router.control.config.problem import Problem
-from router.control.config.schema import EndpointConfig
+from router.control.config.schema import EndpointConfig, RouterConfig
 from router.control.refusal import Invalid, NotFound, there_is
 from router.core import rules
 
@@ -155,6 +155,18 @@ def deletion_edits(loaded: Loaded, target: Target) -> list[Edit]:
         Remove(path=_written(loaded, (*path, "traffic", target.deployment))),
         Remove(path=_written(loaded, (*path, "mirror_traffic", target.deployment))),
     ]
+
+
+def targets_of(before: RouterConfig, after: RouterConfig) -> list[Target]:
+    """Every endpoint and deployment of a config that is not as it was in another one; deployments first."""
+    endpoints, deployments = [], []
+    for name, endpoint in after.endpoints.items():
+        old = before.endpoints.get(name, EndpointConfig())
+        if endpoint != old:
+            endpoints.append(Target(endpoint=name))
+        changed = [key for key, deployment in endpoint.deployments.items() if deployment != old.deployments.get(key)]
+        deployments += [Target(endpoint=name, deployment=key) for key in changed]
+    return deployments + endpoints
 
 
 def explained(problem: Problem, target: Target, change: Change, definition: Definition | None) -> Problem:

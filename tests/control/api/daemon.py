@@ -30,6 +30,7 @@ class IdleApplier(Applier):
         self._log_dir = state_dir / "logs"
         self._statuses = tuple(statuses)
         self._held = held or {}
+        self._resolve = lambda config: (config, {})
 
     def statuses(self) -> tuple[DeploymentStatus, ...]:
         return self._statuses

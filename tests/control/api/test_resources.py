@@ -152,3 +152,9 @@ def test_an_endpoint_is_in_the_state_of_its_own_operations(
 ) -> None:
     """Its deployments have states of their own."""
     assert endpoint_state(under_way) == expected
+
+
+@pytest.mark.parametrize(("has_failed", "expected"), [(False, "Updating"), (True, "Failed")])
+def test_an_endpoint_whose_traffic_waits_is_not_done(has_failed: bool, expected: ProvisioningState) -> None:
+    """What it says of its traffic does not hold yet, or never will."""
+    assert endpoint_state([], held="traffic stays as it was", has_failed=has_failed) == expected

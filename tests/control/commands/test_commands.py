@@ -8,6 +8,7 @@ import pytest
 
 from router.control.api.messages import Change, Keys, Operation
 from router.control.assets.registry import Registry
+from router.control.assets.resolve import Resolver
 from router.control.assets.store import ContentStore
 from router.control.commands.commands import Commands, Force
 from router.control.commands.config_file import sha256
@@ -26,8 +27,9 @@ CHURN = EMPTY + "endpoints:\n  churn:\n    auth_mode: key\n"
 class Applier(IdleApplier):
     """Has in force what it was given, everywhere, at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolve: Resolver) -> None:
         super().__init__({})
+        self._resolve = resolve
 
     def take(self, loaded: Loaded) -> None:
         self._config = loaded.config
@@ -49,15 +51,17 @@ class Daemon:
         self.operations = Operations(self.state)
         self.is_serving = True
         self.refuses_to_apply = False
-        self._applier = Applier()
-        registry, store = Registry(self.state), ContentStore(folder / "state" / "assets")
+        self.registry = Registry(self.state)
+        store = ContentStore(folder / "state" / "assets")
+        self.intake = Intake(self.registry, store, folder)
+        self._applier = Applier(Resolver(self.registry, store))
         self.commands = Commands(
             self.path,
             applier=self._applier,
             operations=self.operations,
             history=self.history,
             state=self.state,
-            intake=Intake(registry, store, folder),
+            intake=self.intake,
             force=Force(asyncio.Lock(), self._apply, lambda: self.is_serving),
         )
 
@@ -160,6 +164,21 @@ async def test_undo_keeps_what_was_never_in_force(daemon: Daemon) -> None:
     assert daemon.path.read_text() == CHURN
     kept = [version.number for version in daemon.history.versions() if not version.was_applied]
     assert [daemon.history.text(number) for number in kept] == [broken]
+
+
+async def test_undo_says_what_is_not_registered_any_more(daemon: Daemon, tmp_path: Path) -> None:
+    """A version that names a model which was deleted since would not start; the file stays as it is."""
+    (tmp_path / "model.pkl").write_text("weights")
+    (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): pass\n")
+    model = Change(set={"name": "weights", "version": "1", "path": str(tmp_path / "model.pkl")})
+    daemon.intake.register("model", model)
+    code = f"code_configuration: {{code: {tmp_path}, scoring_script: score.py}}"
+    await daemon.save(f"{CHURN}    deployments:\n      blue:\n        {code}\n        model: azureml:weights:1\n")
+    await daemon.save(CHURN)
+    daemon.registry.delete("model", "weights", "1", users=[])
+    with pytest.raises(Conflict, match=r"not registered any more: churn\.deployments\.blue\.model: .*weights"):
+        await daemon.commands.undo(None)
+    assert daemon.path.read_text() == CHURN
 
 
 async def test_a_daemon_that_ended_before_the_edit_has_changed_nothing(daemon: Daemon) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from router.control.commands.config_file import ConfigFile, is_below, sha256
+from router.control.commands.config_file import ConfigFile, sha256
 from router.control.config.edit import Edit, Remove, Set
 from router.control.config.load import Loaded
 from router.control.config.problem import Problem
@@ -43,6 +43,13 @@ class Announced:
         self.digests.append(digest)
         if self._then:
             self._then.pop(0)()
+
+
+def approving(announced: Announced) -> Callable[[Loaded], Awaitable[None]]:
+    async def approve(loaded: Loaded) -> None:
+        await announced(sha256(loaded.content))
+
+    return approve
 
 
 def change(
@@ -201,7 +208,7 @@ async def test_what_the_disk_refuses_is_said(tmp_path: Path) -> None:
     with pytest.raises(
         NotWritten, match=r"/gone/teal\.yaml cannot be written: the folder .*/gone does not exist; make it"
     ):
-        await file.restore(TEXT, expected=None, announce=Announced())
+        await file.restore(TEXT, expected=None, approve=approving(Announced()))
 
 
 @pytest.mark.parametrize("on_disk", [SHIFTED, "endpoints: [", ""])
@@ -209,7 +216,7 @@ async def test_earlier_text_is_restored(file: ConfigFile, on_disk: str) -> None:
     """Over whatever the file has, valid or not."""
     file.path.write_text(on_disk)
     announced = Announced()
-    loaded = await file.restore(TEXT, expected=on_disk.encode(), announce=announced)
+    loaded = await file.restore(TEXT, expected=on_disk.encode(), approve=approving(announced))
     assert file.path.read_text() == TEXT
     assert loaded.content == TEXT.encode()
     assert announced.digests == [sha256(TEXT.encode())]
@@ -219,14 +226,16 @@ async def test_earlier_text_is_restored(file: ConfigFile, on_disk: str) -> None:
 async def test_file_that_is_gone_is_restored(file: ConfigFile) -> None:
     """If it was gone when somebody looked."""
     file.path.unlink()
-    await file.restore(TEXT, expected=None, announce=Announced())
+    await file.restore(TEXT, expected=None, approve=approving(Announced()))
     assert file.path.read_text() == TEXT
 
 
 async def test_file_saved_meanwhile_is_not_restored_over(file: ConfigFile) -> None:
     """Nobody has seen what would be lost."""
     with pytest.raises(Conflict) as refused:
-        await file.restore(SHIFTED, expected=TEXT.encode(), announce=Announced(lambda: file.path.write_text("# new\n")))
+        await file.restore(
+            SHIFTED, expected=TEXT.encode(), approve=approving(Announced(lambda: file.path.write_text("# new\n")))
+        )
     assert str(refused.value) == f"{file.path} was changed meanwhile; look at it and try again"
     assert file.path.read_text() == "# new\n"
 
@@ -234,20 +243,6 @@ async def test_file_saved_meanwhile_is_not_restored_over(file: ConfigFile) -> No
 async def test_text_that_is_not_valid_any_more_is_not_restored(file: ConfigFile) -> None:
     """It may be from another version of teal; its problems are the answer."""
     with pytest.raises(Conflict, match=r"^that version is not valid any more$") as refused:
-        await file.restore("colour: red\n", expected=TEXT.encode(), announce=Announced())
+        await file.restore("colour: red\n", expected=TEXT.encode(), approve=approving(Announced()))
     assert [problem.field for problem in refused.value.problems] == ["colour"]
     assert file.path.read_text() == TEXT
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (TRAFFIC, True),
-        (("endpoints", "churn"), True),
-        (("endpoints", "fraud", "traffic"), False),
-        (("endpoints",), False),
-    ],
-)
-def test_place_is_below_another(path: tuple[str, ...], expected: bool) -> None:
-    """A place is below itself, too."""
-    assert is_below(path, ("endpoints", "churn")) is expected
