@@ -19,8 +19,10 @@ class StartError(Exception):
     """A process ended or stayed silent instead of getting ready; the text ends with its log's last lines."""
 
 
-def pinned(command: Sequence[str], core: int) -> list[str]:
-    """`command`, run on `core` alone together with everything that it starts."""
+def pinned(command: Sequence[str], core: int | None) -> list[str]:
+    """`command`, run on `core` alone together with everything that it starts; on any if None."""
+    if core is None:
+        return list(command)
     return ["taskset", "--cpu-list", str(core), *command]
 
 
@@ -33,9 +35,11 @@ def free_port() -> int:
 
 
 class PinnedProcess:
-    """A child on one core, its output in a file."""
+    """A child on one core, or on any, its output in a file."""
 
-    def __init__(self, command: Sequence[str], *, core: int, log: Path, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], *, core: int | None, log: Path, env: Mapping[str, str], cwd: Path
+    ) -> None:
         self._command = command
         self._log = log
         with log.open("ab") as sink:  # appending, so that the file can be emptied while it is written to

@@ -33,7 +33,7 @@ class System:
     cwd: Path = BENCHMARKS
     _process: PinnedProcess | None = None
 
-    def start(self, core: int) -> Self:
+    def start(self, core: int | None) -> Self:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._process = PinnedProcess(
             self.command,
@@ -71,7 +71,7 @@ class System:
 class TealDaemon(System):
     """`teal serve --try`, whose children are proxies: its deployments are upstreams, so there are no workers."""
 
-    def start(self, core: int) -> Self:
+    def start(self, core: int | None) -> Self:
         super().start(core)
         self.target = Target(url=self.target.url, key=self._printed_key())
         return self
