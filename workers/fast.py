@@ -9,11 +9,14 @@ and 170-186 us over four (three interleaved runs of 10,000; uvloop, Python 3.11,
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 from typing import Callable, List, Optional, Tuple, cast
 
 from workers.encode import Answer
 from workers.request import ScoreRequest
-from workers.runners import Call, Runner
+from workers.runners import Runner
 from workers.traffic import Phase, Traffic
 from workers.wire import MAX_ID_LENGTH, WITHOUT_BODY, HeadRenderer
 
@@ -32,52 +35,107 @@ RawHeaders = List[Tuple[bytes, bytes]]
 
 
 class FastConnection(asyncio.Protocol):
-    """One client connection, for as long as its requests are simple."""
+    """One client connection, for as long as its requests are simple.
+
+    An answer is written by the thread that ran run(): waking the loop for it costs more than all the rest. What the
+    socket does not take at once is left to the loop, and so is every later answer of the connection, to keep the order.
+    """
 
     def __init__(
         self, runner: Runner, renderer: HeadRenderer, traffic: Traffic, hand_over: Callable[[], asyncio.Protocol]
     ) -> None:
+        self.transport: asyncio.Transport
         self._runner = runner
         self._renderer = renderer
         self._traffic = traffic
         self._hand_over = hand_over
+        self._loop = asyncio.get_running_loop()
         self._reading = _Reading()
         self._parser = httptools.HttpRequestParser(self._reading)
-        self._transport: asyncio.Transport
-        self._call: Optional[Call] = None
+        self._call: Optional[_FastCall] = None
         self._unanswered = b""
+        self._is_held = False
+        self._socket: Optional[socket.socket] = None
+        self._writing = threading.Lock()  # while a run thread has it, the descriptor stays this connection's
+
+    @property
+    def is_busy(self) -> bool:
+        """See traffic.FastClient."""
+        return self._call is not None or self._writing.locked()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; see asyncio.Protocol."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's derive from nothing of asyncio's
-        self._traffic.fast.add(self._transport)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's derive from nothing of asyncio's
+        self._socket = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+        self._traffic.fast.add(self)
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         """End; a call whose client left is abandoned."""
-        self._traffic.fast.discard(self._transport)
-        if self._call:
-            self._call.is_abandoned = True
-            self._call = None
-            self._traffic.ended()
+        with self._writing:
+            if self._call:
+                self._call.is_abandoned = True
+                self._call = None
+            self._let_go()
+        self._traffic.fast.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse, then score, wait for more, or hand over."""
         self._unanswered = self._unanswered + data if self._unanswered else data
         if self._call:  # the client does not wait for its answer: nothing more is read until it is out
-            self._transport.pause_reading()
+            self._is_held = True
+            if self._call:  # still: from now on the run thread sees that somebody is held
+                self.transport.pause_reading()
+                return
+            self._is_held = False
+        self._advance(data)
+
+    def pause_writing(self) -> None:
+        """Read no further request from a client that does not read its answers."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on once it does."""
+        self.transport.resume_reading()
+
+    def answer(self, call: _FastCall, answer: Answer) -> None:
+        """Send the answer to `call`; in the run thread."""
+        stays = self._traffic.phase is Phase.SERVING
+        head = self._renderer.render(answer, call.request_id, call.client_request_id, stays)
+        rest = head if answer.status in WITHOUT_BODY else head + answer.body
+        with self._writing:
+            if call.is_abandoned:
+                return
+            if stays and self._socket:
+                self._call = None  # before the client has its answer and can send the next request
+                rest = _send(self._socket, rest)
+                if not rest and not self._is_held:
+                    return
+            if rest:
+                self._let_go()
+            # RuntimeError: the loop ended at the drain timeout while run() was still at work.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._go_on, call, rest, stays)
+
+    def _go_on(self, call: _FastCall, rest: bytes, stays: bool) -> None:
+        """Send the rest of an answer, then read what was held."""
+        if self.transport.is_closing():  # the client left
             return
+        if rest:
+            self.transport.write(rest)
+        if not stays:
+            self.transport.close()
+        if self._call is call:
+            self._call = None
+        if self._is_held and not self._call and stays:
+            self._is_held = False
+            self.transport.resume_reading()
+            self._advance(self._unanswered)
+
+    def _advance(self, data: bytes) -> None:
         if not self._parse(data) or self._traffic.phase is Phase.DRAINING:
             self._leave()
         elif self._reading.is_complete:
             self._score()
-
-    def pause_writing(self) -> None:
-        """Read no further request from a client that does not read its answers."""
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Go on once it does."""
-        self._transport.resume_reading()
 
     def _parse(self, data: bytes) -> bool:
         """Return whether all that came is still a simple request, or the beginning of one."""
@@ -93,34 +151,53 @@ class FastConnection(asyncio.Protocol):
         return len(unanswered) <= MAX_RAW_BYTES and SIMPLE_LINE.startswith(unanswered[: len(SIMPLE_LINE)])
 
     def _score(self) -> None:
-        self._traffic.began()
-        request = ScoreRequest("POST", "/score", self._reading.headers, self._reading.body)
+        self._traffic.begun += 1
         self._unanswered = b""
+        self._call = call = _FastCall(self, self._reading)
         self._reading.is_complete = False
-        self._call = Call(request, self._respond)
         # Last: from here on the run thread competes for the interpreter's lock.
-        self._runner.submit(self._call)
-
-    def _respond(self, answer: Answer) -> None:
-        if self._call is None:  # the client left
-            return
-        self._call = None
-        stays = self._traffic.phase is Phase.SERVING
-        head = self._renderer.render(answer, self._reading.request_id, self._reading.client_request_id, stays)
-        self._transport.write(head if answer.status in WITHOUT_BODY else head + answer.body)
-        self._traffic.ended()
-        if not stays:
-            self._transport.close()
-        elif self._unanswered:
-            self._leave()
+        self._runner.submit(call)
 
     def _leave(self) -> None:
+        with self._writing:
+            self._let_go()
+        self._traffic.fast.discard(self)
         handler = self._hand_over()
-        self._traffic.fast.discard(self._transport)
-        self._transport.set_protocol(handler)
-        handler.connection_made(self._transport)
+        self.transport.set_protocol(handler)
+        handler.connection_made(self.transport)
         handler.data_received(self._unanswered)
-        self._transport.resume_reading()
+        self.transport.resume_reading()
+
+    def _let_go(self) -> None:
+        """Write nothing past the transport any more."""
+        if self._socket:
+            self._socket.detach()
+            self._socket = None
+
+
+class _FastCall:
+    """A call whose answer is written to its connection at once."""
+
+    __slots__ = ("_connection", "client_request_id", "is_abandoned", "request", "request_id")
+
+    def __init__(self, connection: FastConnection, reading: _Reading) -> None:
+        self._connection = connection
+        self.request = ScoreRequest("POST", "/score", reading.headers, reading.body)
+        self.request_id = reading.request_id
+        self.client_request_id = reading.client_request_id
+        self.is_abandoned = False
+
+    def deliver(self, answer: Answer) -> None:
+        """See runners.Call."""
+        self._connection.answer(self, answer)
+
+
+def _send(to: socket.socket, data: bytes) -> bytes:
+    """Send what fits; return the rest."""
+    try:
+        return data[to.send(data) :]
+    except OSError:  # nothing fits, or nobody is there, which the transport finds out
+        return data
 
 
 class _Reading:

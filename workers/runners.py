@@ -18,8 +18,20 @@ from workers.request import ScoreRequest
 from workers.script import Script
 
 
-class Call:
+class Call(Protocol):
     """One request on its way through run()."""
+
+    request: ScoreRequest
+    is_abandoned: bool
+    """Set when nobody waits any more; a call whose turn has not come by then never runs."""
+
+    def deliver(self, answer: Answer) -> None:
+        """Take the answer; in the thread that ran run()."""
+        ...
+
+
+class LoopCall:
+    """A call whose answer an event loop waits for."""
 
     __slots__ = ("_done", "_loop", "is_abandoned", "request")
 
@@ -27,12 +39,11 @@ class Call:
         """Have `done` called with the answer on this thread's running loop."""
         self.request = request
         self.is_abandoned = False
-        """Set when nobody waits any more; a call whose turn has not come by then never runs."""
         self._done = done
         self._loop = asyncio.get_running_loop()
 
     def deliver(self, answer: Answer) -> None:
-        """Hand the answer to the loop, from any thread."""
+        """See Call."""
         # RuntimeError: the loop ended at the drain timeout while run() was still at work.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._done, answer)
@@ -83,7 +94,7 @@ class _Places:
 async def finish(runner: Runner, request: ScoreRequest) -> Answer:
     """Return the answer to a request; cancelled, it abandons the call."""
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    call = Call(request, lambda answer: None if future.done() else future.set_result(answer))
+    call = LoopCall(request, lambda answer: None if future.done() else future.set_result(answer))
     runner.submit(call)
     try:
         return await future

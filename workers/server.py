@@ -107,8 +107,8 @@ class ScoreServer:
 
     async def close(self) -> None:
         """End the connections, which must be idle."""
-        for connection in list(self._traffic.fast):
-            connection.close()
+        for client in list(self._traffic.fast):
+            client.transport.close()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=1.0)
 
@@ -119,7 +119,8 @@ class ScoreServer:
 
     def _transports(self) -> List[asyncio.Transport]:
         connections = (connection.transport for connection in self._http.connections)
-        return [transport for transport in connections if transport] + list(self._traffic.fast)
+        fast_ones = [client.transport for client in self._traffic.fast]
+        return [transport for transport in connections if transport] + fast_ones
 
     def _is_busy(self) -> bool:
         return self._traffic.in_flight > 0 or any(transport.get_write_buffer_size() for transport in self._transports())

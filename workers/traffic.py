@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Set
+from typing import Protocol, Set
+
+
+class FastClient(Protocol):
+    """A connection of the fast lane."""
+
+    transport: asyncio.Transport
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request of it is being scored or its answer written."""
+        ...
 
 
 class Phase(enum.Enum):
@@ -15,19 +26,25 @@ class Phase(enum.Enum):
 
 
 class Traffic:
-    """Counts of requests and the connections of the fast lane; used on the HTTP loop only."""
+    """Counts of requests and the connections of the fast lane; used on the HTTP loop, `phase` in run threads too."""
 
     def __init__(self) -> None:
         self.phase = Phase.SERVING
         self.begun = 0
-        self.in_flight = 0
-        self.fast: Set[asyncio.Transport] = set()
+        self.fast: Set[FastClient] = set()
+        self._on_aiohttp = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their answer."""
+        # Connections are asked, because what a run thread ends it cannot count without a lock.
+        return self._on_aiohttp + sum(client.is_busy for client in self.fast)
 
     def began(self) -> None:
-        """Count a request whose head is here."""
+        """Count a request of aiohttp's lane whose head is here."""
         self.begun += 1
-        self.in_flight += 1
+        self._on_aiohttp += 1
 
     def ended(self) -> None:
-        """Count a request as answered or given up."""
-        self.in_flight -= 1
+        """Count a request of aiohttp's lane as answered or given up."""
+        self._on_aiohttp -= 1

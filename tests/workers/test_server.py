@@ -200,6 +200,41 @@ async def test_a_request_sent_before_the_answer_waits(start_each):
     writer.close()
 
 
+async def test_requests_that_are_sent_ahead_are_answered_in_order(echo):
+    """Each in a segment of its own, whether the answer before it is out already or not."""
+    reader, writer = await asyncio.open_unix_connection(echo.socket_path)
+    for number in range(300):
+        writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 3\r\n\r\n%03d" % number)
+        await asyncio.sleep(0)
+    assert [await _read_answer(reader) for _ in range(300)] == [b'"%03d"' % number for number in range(300)]
+    writer.close()
+
+
+async def test_an_answer_larger_than_the_socket_takes_arrives_whole(start_each):
+    """A client that reads nothing yet gets all of it once it does, and then the next answers."""
+    worker = start_each("def init(): pass\ndef run(raw_data): return raw_data * int(raw_data)")
+    reader, writer = await asyncio.open_unix_connection(worker.socket_path, limit=2**16)
+    for times in (b"4000000", b"3", b"2000000", b"2"):
+        writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: %d\r\n\r\n" % len(times) + times)
+        await writer.drain()
+        assert (await worker.request("GET", "/")).status == 200  # by then the worker has read it
+    for times in (b"4000000", b"3", b"2000000", b"2"):
+        assert await _read_answer(reader) == b'"' + times * int(times) + b'"'
+    writer.close()
+
+
+async def test_a_client_that_leaves_a_large_answer_unread_harms_nobody(start_each):
+    """What was left to send is discarded without a word."""
+    worker = start_each("def init(): pass\ndef run(raw_data): return raw_data * 1_000_000")
+    for _ in range(3):
+        _, writer = await asyncio.open_unix_connection(worker.socket_path)
+        writer.write(b"POST /score HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\ngone")
+        await writer.drain()
+        writer.transport.abort()
+    assert len((await worker.score("next")).body) == 4_000_002
+    assert (worker.stderr, worker.process.poll()) == ("", None)
+
+
 async def test_a_client_that_asks_to_close_is_closed(echo):
     """`Connection: close` is answered in kind."""
     reader, writer = await asyncio.open_unix_connection(echo.socket_path)
