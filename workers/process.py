@@ -92,7 +92,8 @@ class Worker:
         self._notifier.ready()
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
         await self._signals.wait()
-        self._notifier.stopping()
+        server.stop_accepting()
+        self._notifier.stopping()  # only now: whoever hears it may count on `Connection: close`
         deadline = asyncio.get_running_loop().time() + self._drain_s
         cut = await server.drain(self._drain_s)
         heartbeat.cancel()

@@ -90,11 +90,14 @@ class ScoreServer:
         else:
             self._listening = await loop.create_server(self._connect, sock=listener)
 
-    async def drain(self, timeout_s: float) -> int:
-        """Accept nothing more and answer what is here; return how many requests the timeout cut."""
+    def stop_accepting(self) -> None:
+        """Accept nothing more; every answer from now on is the last of its connection."""
         self._traffic.phase = Phase.DRAINING
         if self._listening:
             self._listening.close()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Answer what is here, once nothing more is accepted; return how many requests the timeout cut."""
         now = asyncio.get_running_loop().time
         deadline = now() + timeout_s
         begun, quiet_since = -1, now()
