@@ -17,7 +17,8 @@ from harness.processes import StartError, accepts, cpu_ns
 from harness.systems import BENCHMARKS, ROOT, System
 from harness.wrk import Target
 
-SYSTEM_CORE, LOAD_CORE = 0, 1
+# The cores of the systems and of the load; None is any.
+PLACEMENTS: dict[str, tuple[int | None, int | None]] = {"apart": (0, 1), "together": (0, 0), "free": (None, None)}
 WARM_UP_S = 0.5
 ROUND_REQUESTS = 10_000_000  # more than one run sends, so that no request comes twice
 TRIVIAL = BENCHMARKS / "scripts" / "trivial"
@@ -108,19 +109,16 @@ def parse_arguments() -> argparse.Namespace:
     add("--seconds", type=float, default=2, help="length of one run (default %(default)s)")
     add("--rounds", type=int, default=5, help="runs of each system (default %(default)s)")
     add("--connections", type=int, nargs="+", default=[1, 4, 32], metavar="N", help="keep-alive ones (default 1 4 32)")
-    add("--unpinned", action="store_true", help="let everything run on any core; else systems have core 0, load core 1")
+    add("--placement", choices=PLACEMENTS, default="apart", help="systems on core 0 and load on 1, both on 0, or free")
     add("--against", type=Path, metavar="TREE", help="measure the worker of another source tree too")
     return parser.parse_args()
 
 
 def main() -> int:
     arguments = parse_arguments()
-    if not os.sched_getaffinity(0) >= {SYSTEM_CORE, LOAD_CORE}:
-        print(f"cores {SYSTEM_CORE} and {LOAD_CORE} are needed", file=sys.stderr)
-        return 1
-    core = None if arguments.unpinned else SYSTEM_CORE
-    if core is not None:
-        os.sched_setaffinity(0, {LOAD_CORE})  # the load comes from this process
+    core, load_core = PLACEMENTS[arguments.placement]
+    if load_core is not None:
+        os.sched_setaffinity(0, {load_core})  # the load comes from this process
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as place:
         systems = [floor(Path(place) / "floor"), worker("worker", ROOT, Path(place) / "worker")]
         if arguments.against:

@@ -2,8 +2,7 @@
 
 It takes `POST /score` with a `Content-Length` up to MAX_BODY_BYTES and nothing unusual about it. At the first thing
 else, the connection and every byte of it that has not been answered go to aiohttp's server, which is always right, and
-stay there. A request with a trivial run() costs 110-139 us of CPU here and 223-286 us there over one connection, 80-90
-and 170-186 us over four (three interleaved runs of 10,000; uvloop, Python 3.11, two cores that others used too).
+stay there. `benchmarks/worker_overhead.py` measures what a request costs here when run() does nothing.
 """
 
 from __future__ import annotations
