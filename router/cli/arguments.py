@@ -8,7 +8,7 @@ from knack.arguments import ArgumentsContext, enum_choice_list
 from knack.commands import CLICommandsLoader
 
 from router.cli.completers import complete_deployments, complete_endpoints, complete_names
-from router.cli.values import RemoveFields, SetFields, Tags, Weights
+from router.cli.values import LiveWeights, RemoveFields, SetFields, Tags, Weights
 
 Settings = Mapping[str, Any]
 
@@ -83,14 +83,16 @@ def _count(text: str) -> int:
 
 _FILE = {
     "options_list": ["--file", "-f"],
-    "help": "YAML file, as Azure has it; relative paths in it start at its folder.",
+    "help": "YAML file, as Azure has it; relative paths in it start at its folder. "
+    "- is standard input, whose paths start here.",
 }
 _SET = {
     "options_list": ["--set"],
     "nargs": "+",
     "action": SetFields,
     "metavar": "FIELD=VALUE",
-    "help": "Values by dotted field, over the file's: 2, true, {a: 1} are what they look like, other values are text.",
+    "help": "Values by dotted field, over the file's. Fields that are text keep what is typed; "
+    "elsewhere 2, true, {a: 1} are what they look like.",
 }
 _REMOVE = {
     "options_list": ["--remove"],
@@ -146,7 +148,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Settings]] = {
         "traffic": {
             "options_list": ["--traffic", "-r"],
             "nargs": "+",
-            "action": Weights,
+            "action": LiveWeights,
             "metavar": "DEPLOYMENT=PERCENT",
             "help": 'Live percent by deployment, such as "blue=90 green=10"; those not named get 0.',
         },

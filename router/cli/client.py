@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from router.cli.errors import DaemonGone, Refused
+from router.cli.errors import DaemonGone, Interrupted, Refused
 from router.control.admin_socket import connect_to, socket_path
 
 #: Where a daemon keeps its state if nobody says otherwise: beside the default config, here, or as a system service.
@@ -20,6 +21,7 @@ _TIMEOUT_S = 10.0
 #: and written to the disk.
 _CHANGE_TIMEOUT_S = 120.0
 _BLOCK_BYTES = 2**16
+_RETRY_S = 0.05
 
 
 class Daemon:
@@ -52,12 +54,18 @@ class Daemon:
         Raises:
             DaemonGone: it does not answer.
             Refused: it answers why not.
+            Interrupted: Ctrl-C, while something was to be changed.
         """
         timeout_s = (_TIMEOUT_S if method == "GET" else _CHANGE_TIMEOUT_S) + wait_s
         sent = None if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json"} if sent is not None else {}
-        with self._answer(method, target, sent, headers, timeout_s=timeout_s) as response:
-            answer = response.read()
+        try:
+            with self._answer(method, target, sent, headers, timeout_s=timeout_s) as response:
+                answer = response.read()
+        except KeyboardInterrupt as error:
+            if method == "GET":
+                raise
+            raise Interrupted(["interrupted before the daemon answered; it may have done it, or go on"]) from error
         try:
             return json.loads(answer) if answer else None
         except ValueError as error:
@@ -118,8 +126,7 @@ class Daemon:
         try:
             yield
         except (OSError, HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise DaemonGone([f"the teal daemon at {self._socket} does not answer: {reason}"]) from error
+            raise _gone(self._socket, error) from error
         finally:
             connection.close()
 
@@ -144,18 +151,22 @@ def find_daemon(state_dir: str | None) -> Daemon:
     """The daemon with this state directory, else that of `$TEAL_STATE_DIR`, else the first of the default places.
 
     Raises:
-        Refused: no daemon listens there, or we may not talk to it.
+        NoDaemon: no daemon listens there.
+        DaemonGone: one does, and does not take our connection.
+        Refused: we may not talk to it.
     """
     option = f" --state-dir {state_dir}" if state_dir else ""
     places = state_places(state_dir)
     for place in places:
         path = socket_path(place)
         try:
-            connect_to(path, _TIMEOUT_S).close()
+            _connect(path).close()
         except PermissionError as error:
             raise Refused([f"{path}: permission denied; become the user, or join the group, of teal"]) from error
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             continue
+        except OSError as error:
+            raise _gone(path, error) from error
         return Daemon(path, option)
     looked = ", ".join(map(str, places))
     start = f" --state-dir {places[0]}" if len(places) == 1 else ""
@@ -172,6 +183,27 @@ def state_places(state_dir: str | None) -> tuple[Path, ...]:
     return (Path(named),) if named else DEFAULT_PLACES
 
 
+def _connect(path: Path) -> socket.socket:
+    """A connection to the daemon; one that is busy gets time to take it.
+
+    Raises:
+        OSError: there is none, or it takes none.
+    """
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return connect_to(path, _TIMEOUT_S)
+        except BlockingIOError as error:  # a Unix socket does not wait for a place in the queue
+            if time.monotonic() >= until:
+                raise TimeoutError("it is busy, and takes no connection") from error
+            time.sleep(_RETRY_S)
+
+
+def _gone(path: Path, error: Exception) -> DaemonGone:
+    reason = str(error) or type(error).__name__
+    return DaemonGone([f"the teal daemon at {path} does not answer: {reason}"])
+
+
 class _UnixConnection(HTTPConnection):
     sock: socket.socket
 
@@ -180,5 +212,5 @@ class _UnixConnection(HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = connect_to(self._path, _TIMEOUT_S)
+        self.sock = _connect(self._path)
         self.sock.settimeout(self.timeout)

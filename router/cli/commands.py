@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, Command] = {
     "online-endpoint show": Command("endpoints#show", tables.endpoints),
     "online-endpoint list": _list("endpoints#list_all", tables.endpoints),
     "online-endpoint delete": Command(
-        "endpoints#delete", question=asking("Delete endpoint {name}, its deployments and its keys?")
+        "endpoints#delete", question=asking("Delete endpoint {name} and its deployments?")
     ),
     "online-endpoint invoke": Command("invoke#invoke"),
     "online-endpoint get-credentials": Command("endpoints#get_credentials"),

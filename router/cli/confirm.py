@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from knack.prompting import NoTTYException, prompt_y_n
 
-from router.cli.errors import Refused
+from router.cli.errors import Interrupted, Refused
 
 Confirmation = Callable[[Mapping[str, object]], bool]
 
@@ -43,3 +43,5 @@ def _ask(question: str) -> bool:
         return bool(prompt_y_n(question))
     except EOFError:  # Ctrl-D
         return False
+    except KeyboardInterrupt as error:
+        raise Interrupted(["", "interrupted; nothing was done"]) from error  # below the question

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from router.cli.client import Daemon
-from router.cli.errors import Refused, WrongUsage
+from router.cli.errors import Interrupted, Refused, WrongUsage
 from router.cli.notes import Notes
 from router.cli.uploads import upload
 from router.control.assets.content import ContentError
@@ -16,6 +16,9 @@ from router.control.refusal import Invalid
 
 #: A path that stays where it is: an interpreter cannot be copied.
 _IN_PLACE = "environment.python"
+_STANDARD_INPUT = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+#: Files without a folder of their own: standard input, and what a shell makes of `<(...)`.
+_STREAMS = ("/dev/", "/proc/self/fd/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class Given:
     """A definition as the user wrote it.
 
     Attributes:
-        file: As typed; None without one.
+        file: As typed, `-` for standard input; None without one.
         text: Of the file.
         definition: What the file says.
         set: Values by dotted field, over the file's.
@@ -47,7 +50,9 @@ class Given:
     @property
     def folder(self) -> Path:
         """Where relative paths start, those of `--set` included: at the file, as Azure has it, or here."""
-        return Path(os.path.abspath(self.file)).parent if self.file else Path.cwd()  # noqa: PTH100  # keeps links
+        if self.file is None or self.file in _STANDARD_INPUT or self.file.startswith(_STREAMS):
+            return Path.cwd()
+        return Path(os.path.abspath(self.file)).parent  # noqa: PTH100  # keeps links
 
     def text_of(self, name: str, option: str | None) -> str:
         """A name that stands in an option or in the file.
@@ -55,7 +60,7 @@ class Given:
         Raises:
             WrongUsage: it stands nowhere.
         """
-        value = option or self.fields.get(name)
+        value = self.fields.get(name) if option is None else option
         if value is None or value == "":
             where = f", or `{name}:` in {self.file}" if self.file else f", or a --file with `{name}:` in it"
             raise WrongUsage([f"no {name.replace('_', ' ')}: give it with --{name.replace('_', '-')}{where}"])
@@ -68,8 +73,10 @@ class Given:
 
     @property
     def absolute_file(self) -> str | None:
-        """What the daemon calls the file."""
-        return str(self.folder / Path(self.file).name) if self.file else None
+        """What the daemon calls the file; JSON has no bytes that are no text."""
+        if self.file is None:
+            return None
+        return str(self.folder / Path(self.file).name).encode(errors="backslashreplace").decode()
 
     def as_typed(self, line: str) -> str:
         """A line of the daemon, with the file called as the user called it."""
@@ -118,9 +125,11 @@ def change(
 
     Raises:
         Refused: something is not there or cannot be read, or the daemon does not take it.
+        Interrupted: Ctrl-C, before all of it was uploaded.
     """
     values = {name: value for name, value in given.set.items() if name not in names}
     content = {}
+    missing: list[Refused] = []
     for name, path in _local_paths(given.fields, path_fields):
         place = os.path.normpath(given.folder / Path(path).expanduser())
         if name == _IN_PLACE:
@@ -129,7 +138,11 @@ def change(
         try:
             content[name] = upload(daemon, notes, name, Path(place))
         except ContentError as error:
-            raise _misplaced(given, split(name), str(error)) from error
+            missing.append(_misplaced(given, split(name), str(error)))
+        except KeyboardInterrupt as error:
+            raise Interrupted([f"interrupted before {place} was copied to the daemon; nothing was changed"]) from error
+    if missing:
+        raise Refused(line for refused in missing for line in refused.lines)
     return {
         "definition": given.text,
         "file": given.absolute_file,
@@ -140,8 +153,10 @@ def change(
 
 
 def _read(file: str) -> str:
+    is_ours = file in _STANDARD_INPUT  # which may be a socket, and those have no path
     try:
-        return Path(file).read_text(encoding="utf-8-sig")
+        with open(0 if is_ours else file, encoding="utf-8-sig", closefd=not is_ours) as opened:
+            return opened.read()
     except OSError as error:
         raise Refused([f"{file}: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

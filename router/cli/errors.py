@@ -22,7 +22,7 @@ class WrongUsage(Refused):
 
 
 class Interrupted(Refused):
-    """Ctrl-C ended the waiting, not what was waited for."""
+    """Ctrl-C ended the command; the lines say what has been done, and what goes on."""
 
     exit_code = 130  # as shells have it: 128 + SIGINT
 

@@ -1,6 +1,7 @@
 """knack, the framework of `az`, as teal uses it: exit codes, plain error sentences, no settings folder."""
 
 import argparse
+import errno
 import sys
 from typing import NoReturn
 
@@ -14,7 +15,11 @@ from knack.util import CLIError
 
 from router import __version__
 from router.cli.commands import COMMANDS, TealCommands
-from router.cli.errors import Refused
+from router.cli.errors import Interrupted, Refused
+from router.cli.option_texts import check_texts
+
+#: What writing ends with where there is no room, or no such device any more.
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN})
 
 
 class TealCLI(CLI):  # type: ignore[misc]  # knack has no types
@@ -29,13 +34,27 @@ class TealCLI(CLI):  # type: ignore[misc]  # knack has no types
             commands_loader_cls=TealCommands,
             help_cls=_Help,
         )
+        self.register_event(EVENT_INVOKER_POST_PARSE_ARGS, _check_texts)
         self.register_event(EVENT_INVOKER_POST_PARSE_ARGS, _warn_of_options_without_effect)
+
+    def invoke(self, args: list[str]) -> int:
+        """Run a command; the answer is its exit code.
+
+        Raises:
+            OSError: standard output cannot be written.
+            SystemExit: the command line is wrong, or asks for help, or the command has an exit code of its own.
+        """
+        code = int(super().invoke(args))
+        if isinstance(self.result.error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            return Interrupted.exit_code
+        return code
 
     def show_version(self) -> None:
         print(f"teal {__version__}", file=self.out_file)
 
     def exception_handler(self, error: Exception) -> int:
-        if isinstance(error, BrokenPipeError):  # the reader of our output has gone; `main` knows what to do
+        if _is_about_output(error):  # `main` knows what to do
             raise error
         if not isinstance(error, CLIError):
             return int(super().exception_handler(error))
@@ -106,6 +125,16 @@ class _Output(OutputProducer):  # type: ignore[misc]
 def _forget_default(_cli: CLI, arg_group: object, **_: object) -> None:
     (action,) = (action for action in arg_group._group_actions if action.dest == OutputProducer.ARG_DEST)  # type: ignore[attr-defined]
     action.default = None
+
+
+def _is_about_output(error: Exception) -> bool:
+    """Whether it comes from writing: the commands say themselves what is wrong with files and sockets."""
+    is_unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
+    return is_unwritable or isinstance(error, BrokenPipeError)
+
+
+def _check_texts(_cli: CLI, args: argparse.Namespace, **_: object) -> None:
+    check_texts(args)
 
 
 def _warn_of_options_without_effect(cli: CLI, args: argparse.Namespace, **_: object) -> None:

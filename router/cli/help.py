@@ -157,7 +157,8 @@ ENDPOINTS: dict[str, Text] = {
     "online-endpoint delete": Text(
         "Delete an endpoint with its deployments.",
         {"Without being asked, without waiting": "teal online-endpoint delete -n churn --yes --no-wait"},
-        "Its deployments finish what is in flight. Its keys open nothing any more.",
+        "Its deployments finish what is in flight. An endpoint that is created again has other keys; one that is "
+        "brought back by an undo or by hand has those it had.",
     ),
     "online-endpoint invoke": Text(
         "Send a scoring request, through the router, as any client would.",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from router import __version__
 from router.cli.client import Daemon, find_daemon, target
-from router.cli.errors import Refused
+from router.cli.errors import Refused, WrongUsage
 
 #: The router answers in the endpoint's own time, which may be long; this is for one that hangs.
 _TIMEOUT_S = 3600.0
@@ -30,7 +30,10 @@ def invoke(name: str, request_file: str, deployment_name: str | None = None, sta
 
     Raises:
         Refused: there is no such file or endpoint, the router cannot be reached, or the answer is not 200.
+        WrongUsage: no header can have the deployment's name.
     """
+    if deployment_name is not None and not (deployment_name.isascii() and deployment_name.isprintable()):
+        raise WrongUsage([f"--deployment-name: {deployment_name!r}: expected letters, digits and hyphens"])
     body = _read(request_file)
     daemon = find_daemon(state_dir)
     endpoint = daemon.ask("GET", target("endpoints", name))

@@ -59,6 +59,11 @@ class Transfer:
             self._shown_percent = percent
             self._notes.rewrite(f"{self._text}: {percent} % of {self._total // _MEGABYTE} MB")
 
+    def break_off(self) -> None:
+        """The rest does not come; what is said next has a line of its own."""
+        if self._is_live and self._shown_percent >= 0:
+            self._notes.rewrite(f"{self._text}: broken off at {self._shown_percent} %\n")
+
     def end(self) -> None:
         """All of it is there."""
         if self._is_live:

@@ -19,7 +19,11 @@ def upload(daemon: Daemon, notes: Notes, field: str, path: Path) -> str:
     content = content_for(field, path)
     if not daemon.has_content(content.digest):
         transfer = Transfer(notes, str(path), content.size)
-        daemon.put_content(content.digest, _counted(_in_blocks(tar_chunks(content)), transfer))
+        try:
+            daemon.put_content(content.digest, _counted(_in_blocks(tar_chunks(content)), transfer))
+        except BaseException:
+            transfer.break_off()
+            raise
         transfer.end()
     return content.digest
 

@@ -5,8 +5,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from router.cli.field_kinds import is_text, is_unknown
 from router.control.commands.definitions import split
-from router.control.config.document import UnreadableError, read_document
+from router.control.config.document import KeyPath, UnreadableError, read_document
 from router.control.refusal import Invalid
 
 #: A value that begins so is YAML or JSON; another one is a number, true, false, null, or text.
@@ -29,7 +30,7 @@ class _Gather(argparse.Action):
         words = [*getattr(namespace, f"_words_of_{self.dest}", ()), *map(str, values or ())]
         setattr(namespace, f"_words_of_{self.dest}", words)
         try:
-            setattr(namespace, self.dest, self.read(words))
+            setattr(namespace, self.dest, self.read(map(_utf8, words)))
         except ValueError as error:
             raise argparse.ArgumentError(self, str(error)) from error
 
@@ -75,6 +76,16 @@ class Weights(_Gather):
         return weights
 
 
+class LiveWeights(Weights):
+    """The same of live traffic, where no weights are a slip: a shell variable that is not set has gone offline so."""
+
+    def read(self, words: Iterable[str]) -> dict[str, float]:
+        weights = super().read(words)
+        if not weights:
+            raise ValueError('empty; expected such as "blue=90 green=10", or "blue=0" to switch the endpoint off')
+        return weights
+
+
 class Tags(_Gather):
     """`owner=me stage=test`: texts by name."""
 
@@ -86,8 +97,22 @@ class Tags(_Gather):
         return {name: value for name, _, value in pairs}
 
 
+def value_for(path: KeyPath, text: str) -> object:
+    """What `--set` puts into a field: the text itself where the field has text, elsewhere what it looks like.
+
+    In a structure that only Azure knows, `3.10` may be a version: a number is one there if it is written as itself.
+
+    Raises:
+        ValueError: it begins as something structured and is not.
+    """
+    if is_text(path):
+        return text
+    value = typed(text)
+    return text if isinstance(value, float) and is_unknown(path) and json.dumps(value) != text else value
+
+
 def typed(text: str) -> object:
-    """A value as `--set` takes it: `2`, `true`, `null`, `{a: 1}` and `[1, 2]` are what they look like.
+    """A value by its looks: `2`, `true`, `null`, `{a: 1}` and `[1, 2]` are what they look like.
 
     Everything else is text; so is what stands in quotes, such as `'"2"'`.
 
@@ -97,9 +122,14 @@ def typed(text: str) -> object:
     if text.startswith(_STRUCTURED):
         return _structured(text)
     try:
-        return json.loads(text, parse_constant=_not_json)
+        return json.loads(text, parse_float=_finite, parse_constant=_not_json)
     except ValueError:
         return text
+
+
+def is_utf8(text: str) -> bool:
+    """Whether an argument is text, not bytes that only a file name may have."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _structured(text: str) -> object:
@@ -118,7 +148,7 @@ def _assignment(word: str) -> tuple[str, object]:
     if not equals:
         raise ValueError(f"{word!r} is not FIELD=VALUE; expected such as instance_count=2 or tags.owner=me")
     try:
-        return _field(field), typed(text)
+        return _field(field), value_for(split(field), text)
     except ValueError as error:
         raise ValueError(f"{field}: {error}" if field else f"{word!r} names no field") from error
 
@@ -139,6 +169,19 @@ def _percent(word: str, name: str, text: str) -> float:
     if not name or not math.isfinite(percent):
         raise ValueError(f'{word!r} is not DEPLOYMENT=PERCENT; expected such as "blue=90 green=10"')
     return int(percent) if percent == int(percent) else percent
+
+
+def _utf8(word: str) -> str:
+    if not is_utf8(word):
+        raise ValueError(f"{word!r} is not UTF-8 text")
+    return word
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)  # more than a number can be
+    return number
 
 
 def _not_json(word: str) -> Mapping[str, object]:

@@ -1,14 +1,19 @@
 """Talking to the daemon: what it refuses, what it cannot say, and what is suggested then."""
 
 import asyncio
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
-from router.cli.client import Daemon, find_daemon, target
+from router.cli import client
+from router.cli.client import Daemon, NoDaemon, find_daemon, target
 from router.cli.errors import DaemonGone, Refused
-from router.control.admin_socket import socket_path
+from router.control.admin_socket import connect_to, listen_at, socket_path
 from tests.cli.conftest import Teal
 from tests.cli.fake_daemon import FakeDaemon
 
@@ -91,6 +96,65 @@ async def test_daemon_that_goes_before_its_answer_is_gone(daemon: FakeDaemon) ->
     gone = Daemon(daemon.state_dir / "gone.sock")
     with pytest.raises(DaemonGone, match="does not answer"):
         await asyncio.to_thread(gone.ask, "GET", "/v1/endpoints")
+
+
+@pytest.fixture
+def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """State directory of a daemon that listens and takes no connection, its queue being full."""
+    monkeypatch.setattr(client, "_TIMEOUT_S", 0.2)
+    path = socket_path(tmp_path)
+    with ExitStack() as stack:
+        stack.enter_context(listen_at(path))
+        with suppress(BlockingIOError):
+            while True:
+                stack.enter_context(connect_to(path, timeout_s=0))
+        yield tmp_path
+
+
+def test_daemon_that_is_busy_is_not_taken_for_none(busy: Path) -> None:
+    """Who started another one would only learn that it runs."""
+    with pytest.raises(DaemonGone) as raised:
+        find_daemon(str(busy))
+    assert raised.value.lines == (
+        f"the teal daemon at {busy}/run/admin.sock does not answer: it is busy, and takes no connection",
+    )
+
+
+async def test_daemon_that_is_busy_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """Many commands at once find room in its queue one after the other."""
+    path = socket_path(tmp_path)
+    with listen_at(path) as listener, ExitStack() as stack:
+        with suppress(BlockingIOError):
+            while True:
+                stack.enter_context(connect_to(path, timeout_s=0))
+        found = asyncio.create_task(asyncio.to_thread(find_daemon, str(tmp_path)))
+        taken, _ = await asyncio.get_running_loop().sock_accept(listener)
+        taken.close()
+        assert (await found).option == f" --state-dir {tmp_path}"
+
+
+@pytest.mark.parametrize("place", ["nothing", "file/below", "stale"])
+def test_what_nobody_listens_at_is_no_daemon(tmp_path: Path, place: str) -> None:
+    """No folder, none that could be one, or the socket of a daemon that has died."""
+    (tmp_path / "file").write_text("")
+    listen_at(socket_path(tmp_path / "stale")).close()
+    with pytest.raises(NoDaemon):
+        find_daemon(str(tmp_path / place))
+
+
+async def test_interrupted_change_may_have_been_made(daemon: FakeDaemon, environment: dict[str, str]) -> None:
+    """Ctrl-C before its answer: the user is not told that nothing was done."""
+    daemon.keep_waiting("/v1/endpoints/churn")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "router.cli.main", "online-endpoint", "delete", "-n", "churn", "--yes"),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await daemon.is_kept_waiting.wait()
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    expected = b"interrupted before the daemon answered; it may have done it, or go on\n"
+    assert (process.returncode, err) == (130, expected)
 
 
 async def test_start_up_is_light(daemon: FakeDaemon, environment: dict[str, str]) -> None:

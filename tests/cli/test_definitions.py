@@ -30,6 +30,7 @@ async def body(daemon: FakeDaemon, notes: Notes, wanted: Given) -> dict[str, Any
 
 def save(folder: Path, text: str) -> str:
     path = folder / "blue.yml"
+    folder.mkdir(exist_ok=True)
     path.write_text(text)
     return str(path)
 
@@ -55,6 +56,26 @@ def test_file_that_is_no_mapping_is_refused_with_its_line(tmp_path: Path, text: 
     with pytest.raises(Refused) as raised:
         given(file)
     assert raised.value.lines == (str(tmp_path / message),)
+
+
+def test_problem_of_standard_input_has_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is called as it was typed, whoever says what is wrong."""
+    monkeypatch.chdir(tmp_path)
+    wanted = Given(file="-", text="name: blue\n")
+    assert wanted.as_typed(f"{tmp_path}/-:3: model: wrong") == "-:3: model: wrong"
+
+
+@pytest.mark.parametrize("file", ["-", "/dev/stdin", "/dev/fd/63", "/proc/self/fd/0"])
+def test_stream_has_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str) -> None:
+    """Relative paths in it start here."""
+    monkeypatch.chdir(tmp_path)
+    assert Given(file=file).folder == tmp_path
+
+
+def test_file_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
+    """What the daemon is told fits into JSON, and its answer is put back into the name."""
+    file = save(tmp_path / "\udcff", "name: blue\n")
+    assert given(file).absolute_file == f"{tmp_path}/\\udcff/blue.yml"
 
 
 def test_missing_file_is_one_sentence() -> None:

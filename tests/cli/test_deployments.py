@@ -1,6 +1,8 @@
 """`teal online-deployment`."""
 
+import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,25 @@ async def test_create_uploads_what_the_file_names(teal: Teal, daemon: FakeDaemon
     ]
 
 
+@pytest.mark.parametrize("file", ["-", "/dev/stdin"])
+async def test_definition_may_come_from_standard_input(
+    daemon: FakeDaemon, environment: dict[str, str], samples: Path, file: str
+) -> None:
+    """Relative paths start where the command runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "router.cli.main", "online-deployment", "create", "-f", file, "--no-wait"),
+        cwd=samples / "yml",
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await process.communicate(DEFINITION.encode())
+    assert (process.returncode, daemon.asked[-1].target) == (0, BLUE)
+    body = daemon.bodies("PUT")[0]
+    assert (body["definition"], body["file"]) == (DEFINITION, f"{samples}/yml/{Path(file).name}")
+    assert body["content"]["model.path"] == Content.of(samples / "model" / "model.pkl").digest
+
+
 async def test_names_may_stand_in_the_file(teal: Teal, daemon: FakeDaemon, samples: Path) -> None:
     """Both of them."""
     outcome = await teal("online-deployment", "create", "-f", "yml/blue.yml", "--no-wait")
@@ -112,6 +133,7 @@ async def test_problem_of_the_daemon_has_the_file_as_typed(teal: Teal, daemon: F
             "--set request_settings.request_timeout_ms=9000 environment_variables.A=x",
             {"set": {"request_settings.request_timeout_ms": 9000, "environment_variables.A": "x"}},
         ),
+        ("--set environment_variables.RELEASE=1.10", {"set": {"environment_variables.RELEASE": "1.10"}}),
         ("--remove environment_variables.A", {"remove": ["environment_variables.A"]}),
         ("--all-traffic", {"all_traffic": True}),
     ],

@@ -97,6 +97,17 @@ async def test_update_of_nothing_is_wrong_usage(teal: Teal, daemon: FakeDaemon) 
     assert outcome.stderr.startswith("nothing to change: give --traffic, ")
 
 
+@pytest.mark.parametrize("verb", ["create", "update"])
+async def test_empty_traffic_is_wrong_usage(teal: Teal, daemon: FakeDaemon, verb: str) -> None:
+    """It says how to take the endpoint offline, should that be what was meant; nothing is sent."""
+    outcome = await teal("online-endpoint", verb, "--name", "churn", "--traffic", "")
+    assert (outcome.returncode, daemon.asked) == (2, [])
+    assert outcome.stderr == (
+        f"teal online-endpoint {verb}: argument --traffic/-r: empty; expected such as "
+        f'"blue=90 green=10", or "blue=0" to switch the endpoint off; see teal online-endpoint {verb} -h\n'
+    )
+
+
 async def test_bad_weight_is_wrong_usage(teal: Teal, daemon: FakeDaemon) -> None:
     """One sentence, and nothing is sent."""
     outcome = await teal("online-endpoint", "update", "--name", "churn", "--traffic", "blue:90")
@@ -170,7 +181,7 @@ async def test_delete_asks_first(teal: Teal, daemon: FakeDaemon) -> None:
     outcome = await teal("online-endpoint", "delete", "--name", "churn")
     assert (outcome.returncode, daemon.asked) == (1, [])
     assert outcome.stderr == (
-        "Delete endpoint churn, its deployments and its keys? There is no terminal to ask on; say so with --yes\n"
+        "Delete endpoint churn and its deployments? There is no terminal to ask on; say so with --yes\n"
     )
 
 

@@ -80,6 +80,14 @@ async def test_deployment_is_pinned(teal: Teal, router: Router, option: str) -> 
     assert router.headers["azureml-model-deployment"] == "green"
 
 
+@pytest.mark.parametrize("name", ["gx\r\nX: 1", "gx\n", "gr\N{LATIN SMALL LETTER E WITH ACUTE}n"])
+async def test_deployment_that_no_header_can_name_is_wrong_usage(teal: Teal, daemon: FakeDaemon, name: str) -> None:
+    """It would be further headers; nobody is asked."""
+    outcome = await teal(*INVOKE.split(), "-d", name)
+    assert (outcome.returncode, daemon.asked) == (2, [])
+    assert outcome.stderr == f"--deployment-name: {name!r}: expected letters, digits and hyphens\n"
+
+
 async def test_endpoint_without_keys_is_asked_without_one(teal: Teal, daemon: FakeDaemon, router: Router) -> None:
     """There is nothing to ask the daemon for."""
     daemon.answer("GET", CHURN, {"name": "churn", "auth_mode": "none", "scoring_uri": router.uri})
