@@ -38,6 +38,10 @@ FILES = {
         "code_configuration: {code: good, scoring_script: score.py}\nenvironment:\n  conda_file: conda.yml\n"
     ),
     "no-model.yml": ("code_configuration: {code: good, scoring_script: score.py}\nmodel:\n  path: models/none.pkl\n"),
+    "no-paths.yml": (
+        "code_configuration: {code: nowhere, scoring_script: score.py}\n"
+        "model:\n  path: none.pkl\nenvironment:\n  conda_file: none.yml\n"
+    ),
     "model.pkl": "one",
     "other.pkl": "two",
 }
@@ -107,6 +111,10 @@ REFUSED = {
     "a YAML of something else": ((*CREATE, "other.yml"), ["other.yml:1", "apiVersion: unknown field"]),
     "a script with a syntax error": ((*CREATE, "broken.yml"), ["broken/score.py:5", "was never closed"]),
     "a model that is not there": ((*CREATE, "no-model.yml"), ["no-model.yml:3", "none.pkl: No such file"]),
+    "every path that is not there, at once": (
+        (*CREATE, "no-paths.yml"),
+        ["no-paths.yml:1: code_configuration.code", "no-paths.yml:3: model.path", "no-paths.yml:5: environment.conda"],
+    ),
     "an endpoint name with a dot": (
         ("online-endpoint", "create", "--name", "churn.v2"),
         ["churn.v2", "3 to 32 letters, digits and hyphens"],

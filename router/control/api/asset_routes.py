@@ -56,7 +56,7 @@ class AssetRoutes:
 
     async def _create(self, request: web.Request) -> web.Response:
         change = await read_body(request, Change)
-        asset, is_new = await asyncio.to_thread(self._intake.register, self._kind, change)
+        asset, is_new = await self._intake.threads.run(self._intake.register, self._kind, change)
         return reply(asset_resource(asset), 201 if is_new else 200)
 
     async def _show(self, request: web.Request) -> web.Response:

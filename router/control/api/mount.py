@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from aiohttp.typedefs import Handler
 
 from router.control.api.openapi import describe
@@ -55,9 +55,17 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
         if not request.path.startswith(_API):
             raise
         return _worded(answer)
-    except Exception:
-        log.exception("api.failed", method=request.method, path=request.path)
+    except Exception as error:
+        if isinstance(error, ConnectionError | ClientPayloadError) and _has_gone(request):
+            log.debug("api.client_gone", method=request.method, path=request.path, reason=str(error))
+        else:
+            log.exception("api.failed", method=request.method, path=request.path)
         return refuse(_Failure("the daemon failed to do this; its log has the reason"))
+
+
+def _has_gone(request: web.Request) -> bool:
+    """Whether nobody is there any more to read the answer."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _worded(answer: web.HTTPException) -> web.Response:

@@ -6,16 +6,21 @@ Rules
   hexadecimal (nothing for a folder) and its name, each followed by a NUL. A name begins with that of what is on top.
 - Links are followed wherever they lead: the copy has what they point to. A link to nowhere, a folder that contains
   itself through a link, and what is neither file nor folder are refused by name.
+- What says that it has another size than it has is no ordinary file, or is being written, and is refused: reading it
+  might never end. So is what lies in /proc and /sys.
 - `.amlignore` in the folder on top, else `.gitignore`, says what stays behind, as at Azure. `__pycache__` always does,
   and so does a state directory of teal: it has keys, and the copies themselves.
 - A folder that is left with nothing to copy stays behind too; one that was empty to begin with goes along.
 """
 
+import errno
+import functools
 import hashlib
+import io
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, Self
@@ -24,6 +29,8 @@ MAX_ENTRIES = 100_000
 MAX_DEPTH = 100
 #: Bytes that are in memory at a time.
 CHUNK_BYTES = 2**20
+#: Of a file that is read as a whole.
+MAX_TEXT_BYTES = 16 * 2**20
 
 _IGNORE_FILES = (".amlignore", ".gitignore")
 _LEFT_BEHIND = "__pycache__"
@@ -136,15 +143,25 @@ def chunks_of(entry: Entry) -> Iterator[bytes]:
     Raises:
         ContentError: it cannot be read any more, or has another size by now.
     """
-    left = entry.size
     with _opened(entry.source) as file:
-        while chunk := _read(file, entry.source):
-            left -= len(chunk)
-            if left < 0:
-                break
-            yield chunk
-    if left:
-        raise ContentError(f"{entry.source} changed while it was being copied; try again once it is complete")
+        yield from _read(file, entry.source, entry.size)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8, lines ending as on Unix.
+
+    Raises:
+        ContentError: it is not there, cannot be read, is too large, or is no text.
+    """
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_TEXT_BYTES:
+            raise ContentError(f"{path} has {size} bytes; expected a text of at most {MAX_TEXT_BYTES}")
+        data = b"".join(_read(file, path, size))
+    try:
+        return io.StringIO(data.decode("utf-8-sig"), newline=None).read()
+    except UnicodeDecodeError as error:
+        raise ContentError(f"{path} is not UTF-8 text") from error
 
 
 class _Walk:
@@ -206,9 +223,9 @@ def _ignored(folder: Path) -> Callable[[str], bool]:
     import pathspec  # noqa: PLC0415  # for few folders only, and the command line is started often
 
     try:
-        spec = pathspec.PathSpec.from_lines("gitignore", file.read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, ValueError) as error:
-        raise ContentError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        spec = pathspec.PathSpec.from_lines("gitignore", text_of(file).splitlines())
+    except ValueError as error:
+        raise ContentError(f"{file} cannot be read: {error}") from error
     if any(pattern.include is False for pattern in spec.patterns):
         # What is in an ignored folder may be named again, so every file decides for itself.
         return lambda name: not name.endswith("/") and spec.match_file(name)
@@ -237,20 +254,19 @@ def _entry(name: str, source: Path) -> Entry:
     if stat.S_ISDIR(_status(source).st_mode):
         return Entry(Fingerprint(name, is_folder=True, is_executable=False, sha256=""), source, size=0)
     with _opened(source) as file:
-        is_executable = bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR)
-        total, size = hashlib.sha256(), 0
-        while chunk := _read(file, source):
+        status = os.fstat(file.fileno())
+        total = hashlib.sha256()
+        for chunk in _read(file, source, status.st_size):
             total.update(chunk)
-            size += len(chunk)
-    return Entry(
-        Fingerprint(name, is_folder=False, is_executable=is_executable, sha256=total.hexdigest()), source, size
-    )
+    is_executable = bool(status.st_mode & stat.S_IXUSR)
+    fingerprint = Fingerprint(name, is_folder=False, is_executable=is_executable, sha256=total.hexdigest())
+    return Entry(fingerprint, source, status.st_size)
 
 
 def _status(path: Path) -> os.stat_result:
     """Of what is at the end of all links."""
     try:
-        return path.stat()
+        status = path.stat()
     except OSError as error:
         try:
             target = path.readlink()
@@ -258,23 +274,52 @@ def _status(path: Path) -> os.stat_result:
             raise ContentError(f"{path}: {error.strerror}") from error
         reason = f"is a link to {target}, which cannot be followed ({error.strerror})"
         raise ContentError(f"{path} {reason}; {_HINT}") from error
+    place = _made_up().get(status.st_dev)
+    if place is not None:
+        raise ContentError(f"{path} is in {place}, which has no files that can be copied; {_HINT}")
+    return status
 
 
-def _opened(path: Path) -> IO[bytes]:
+@functools.cache
+def _made_up() -> Mapping[int, str]:
+    """Places where the kernel makes up what is read, and a read may wait for ever or take away, by their device."""
+    return {os.stat(place).st_dev: place for place in ("/proc", "/sys") if os.path.ismount(place)}  # noqa: PTH116
+
+
+def _opened(path: Path) -> io.FileIO:
     mode = _status(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ContentError(f"{path} cannot be read: {os.strerror(errno.EISDIR)}")
     if not stat.S_ISREG(mode):
         raise ContentError(f"{path} is {_kind(mode)}; only files and folders can be copied; {_HINT}")
     try:
-        return path.open("rb", buffering=0)
+        # What may have come into the place of the file since then is not waited for.
+        return io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "r")
     except OSError as error:
         raise ContentError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _read(file: IO[bytes], path: Path) -> bytes:
+def _read(file: io.FileIO, path: Path, size: int) -> Iterator[bytes]:
+    """The bytes of a file, which are `size`; hardly more are read if there are more."""
+    left = size
+    while chunk := _chunk(file, path):
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        reason = f"or has not the {size} bytes that it says it has"
+        raise ContentError(f"{path} changed while it was being copied, {reason}; try again once it is complete")
+
+
+def _chunk(file: io.FileIO, path: Path) -> bytes:
     try:
-        return file.read(CHUNK_BYTES)
+        chunk = file.read(CHUNK_BYTES)
     except OSError as error:
         raise ContentError(f"{path} cannot be read: {error.strerror}") from error
+    if chunk is None:
+        raise ContentError(f"{path} cannot be read without waiting for it; only files and folders can be copied")
+    return chunk
 
 
 def _kind(mode: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from router.control.assets.content import Content, ContentError
+from router.control.assets.content import Content, ContentError, text_of
 from router.control.conda import CondaFileError, parse_conda_file
 
 #: Fields that name a conda file, of a deployment's definition and of an environment's.
@@ -70,7 +70,7 @@ def named_files(file: Path, *, is_conda: bool) -> list[Named]:
     Raises:
         ContentError: one of them is not there, cannot be read, or lies outside of the file's folder.
     """
-    text = _text(file)
+    text = text_of(file)
     if is_conda:
         try:
             text = "\n".join(parse_conda_file(text).pip)
@@ -114,7 +114,7 @@ def _named(includer: Path, text: str, top: Path, seen: set[Path]) -> Iterator[Na
         yield Named(target, path)
         if is_include and path not in seen:
             seen.add(path)
-            yield from _named(path, _text(path), top, seen)
+            yield from _named(path, text_of(path), top, seen)
 
 
 def _place(includer: Path, target: str, folder: Path, top: Path) -> Path:
@@ -132,12 +132,3 @@ def _sources(path: Path, name: str) -> dict[str, Path]:
     """The files and folders at `path`, by the names that they have when it is called `name`."""
     content = Content.of(path)
     return {name + entry.fingerprint.name.removeprefix(content.name): entry.source for entry in content.entries}
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ContentError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ContentError(f"{file} is not UTF-8 text") from error

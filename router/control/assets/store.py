@@ -11,12 +11,11 @@ import asyncio
 import errno
 import os
 import re
-import shutil
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterable, Collection, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -24,6 +23,8 @@ from typing import IO, cast
 import structlog
 
 from router.control.assets.content import Content, ContentError, Fingerprint, chunks_of, tree_digest
+from router.control.assets.removal import remove
+from router.control.assets.threads import Threads
 from router.control.assets.unpacking import BadTar, settle, unpack, write_file
 from router.control.config.problem import Problem
 from router.control.refusal import Invalid, NotFound, NotWritten, StorageFull
@@ -32,10 +33,13 @@ log = structlog.get_logger()
 
 GRACE_S = 24 * 3600.0
 
-#: Uploads that are unpacked at a time; further ones wait.
-_UPLOADS = 8
+#: Uploads that are unpacked at a time; further ones are refused. Each may hold two chunks in memory.
+_UPLOADS = 64
+_BUSY = f"{_UPLOADS} uploads are under way, and no more are taken at a time; try again in a moment"
 #: How long an upload may stand still.
 _SILENCE_S = 60.0
+#: How long a stop waits for uploads that were given up: they only have to remove what is there of them.
+_CLOSE_S = 5.0
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMING, _GOING = ".coming-", ".going-"
@@ -48,19 +52,18 @@ class ContentStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        # Threads of their own: slow uploads would take those that all else in the daemon needs.
-        self._uploads = ThreadPoolExecutor(_UPLOADS, "upload")
+        self._uploads = Threads("upload", limit=_UPLOADS, busy=_BUSY)
         # Whether a copy is still wanted is asked and answered by one thread at a time.
         self._sweeping = threading.Lock()
 
     def tidy(self) -> None:
         """Remove what a crash left half made or half removed. Called before anything else is."""
         for left in [*self.root.glob(f"{_COMING}*"), *self.root.glob(f"{_GOING}*")]:
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left)
 
     def close(self) -> None:
         """Wait until uploads that were given up have left nothing behind."""
-        self._uploads.shutdown()
+        self._uploads.join(_CLOSE_S)
 
     def has(self, digest: str) -> bool:
         """Whether there is a copy of this content; it then stays for another `GRACE_S` at least.
@@ -96,15 +99,15 @@ class ContentStore:
             Invalid: it is no tar, has what is refused, or has another content than `digest` says.
             StorageFull: there is no room. Nothing is left of it.
             NotWritten: the disk does not take it.
+            Unavailable: too many uploads are under way.
         """
         if await asyncio.to_thread(self.has, digest):
             async for _ in chunks:
                 pass
             return await asyncio.to_thread(self.path, digest)
-        loop = asyncio.get_running_loop()
-        stream = _Stream(chunks, loop)
+        stream = _Stream(chunks, asyncio.get_running_loop())
         try:
-            return await loop.run_in_executor(self._uploads, self.unpack, digest, cast("IO[bytes]", stream))
+            return await self._uploads.run(self.unpack, digest, cast("IO[bytes]", stream))
         finally:
             stream.close()
 
@@ -181,7 +184,7 @@ class ContentStore:
                     return False
                 # Renamed first, so that no half of it ever bears the digest.
                 folder.rename(going)
-            shutil.rmtree(going)
+            remove(going)
         except OSError as error:
             log.warning("content.not_removed", digest=digest, reason=str(error))
             return False
@@ -207,7 +210,7 @@ class ContentStore:
         except OSError as error:
             raise _not_written(error, self.root) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     def _kept(self, digest: str, folder: Path) -> Path:
         """Give a complete folder its digest as its name; somebody else may have been faster with the same."""
@@ -281,6 +284,16 @@ def _copy(content: Content, folder: Path) -> None:
         elif write_file(folder / name, chunks_of(entry), is_executable=is_executable) != sha256:
             raise ContentError(f"{entry.source} changed while it was being copied; try again once it is complete")
     settle(folder / entry.fingerprint.name for entry in content.entries if entry.fingerprint.is_folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove what is left of a copy, if it is there; what stays is tried again at the next start."""
+    try:
+        remove(folder)
+    except FileNotFoundError:
+        pass  # it was complete, and has its name
+    except OSError as error:
+        log.warning("content.not_removed", path=str(folder), reason=str(error))
 
 
 def _not_written(error: OSError, root: Path) -> NotWritten:

@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
-from router.control.assets.content import CHUNK_BYTES, MAX_ENTRIES, Fingerprint
+from router.control.assets.content import CHUNK_BYTES, MAX_DEPTH, MAX_ENTRIES, Fingerprint
 
 #: A name, or a header that carries one.
 _MAX_HEADER_BYTES = 2**16
+#: Characters of a name in a message about its length.
+_SHOWN = 100
 
 _BAD_NAMES = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 _TAKEN = {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE}
@@ -115,6 +117,8 @@ def _check(member: tarfile.TarInfo, found: dict[str, Fingerprint]) -> None:
     steps = name.split("/")
     if "\0" in name or any(step in {"", ".", ".."} for step in steps):
         raise BadTar(f"{name!r} is no name that can be taken; expected one such as src/score.py")
+    if member.isdir() and len(steps) > MAX_DEPTH:
+        raise BadTar(f"{name[:_SHOWN]!r} is nested more than {MAX_DEPTH} folders deep")
     parent, _, _ = name.rpartition("/")
     if name in found:
         raise BadTar(f"{name!r} comes twice")
@@ -140,7 +144,9 @@ def _unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Fi
         sha256 = write_file(path, _chunks(tar, member), is_executable=is_executable)
     except OSError as error:
         if error.errno in _BAD_NAMES:
-            raise BadTar(f"{member.name[:100]!r}... is no name that this machine can have: {error.strerror}") from error
+            raise BadTar(
+                f"{member.name[:_SHOWN]!r}... is no name that this machine can have: {error.strerror}"
+            ) from error
         raise
     return Fingerprint(member.name, is_folder=False, is_executable=is_executable, sha256=sha256)
 

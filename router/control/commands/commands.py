@@ -236,7 +236,7 @@ class Commands:
         self._check_serving()
         take_in = self._intake.of(change, definition)
         # Here, since copying a large model would hold up everybody else who wants to change something.
-        await asyncio.to_thread(take_in, given_fields(change, definition))
+        await self._intake.threads.run(take_in, given_fields(change, definition))
 
         def plan(loaded: Loaded) -> list[Edit]:
             if must_exist:

@@ -19,6 +19,7 @@ from router.control.api.messages import Change
 from router.control.assets.registry import Draft, Kind, Registered, Registry
 from router.control.assets.resolve import asset_config, parse_reference
 from router.control.assets.store import ContentStore
+from router.control.assets.threads import Threads
 from router.control.commands.copies import Copies, Copy
 from router.control.commands.definitions import Definition, read_definition, split, with_values, without
 from router.control.commands.parts import (
@@ -29,6 +30,7 @@ from router.control.commands.parts import (
     take_model,
     take_warmup,
 )
+from router.control.commands.shape import deployment_problems
 from router.control.config.deployment import EnvironmentConfig, ModelConfig
 from router.control.config.document import KeyPath, read_document
 from router.control.config.explain import explain
@@ -44,20 +46,27 @@ _KEPT: Mapping[Kind, frozenset[str]] = {
 }
 _SHAPES: Mapping[Kind, type[ModelConfig | EnvironmentConfig]] = {"model": ModelConfig, "environment": EnvironmentConfig}
 _MISSING = (None, "")
+#: Commands whose files are being looked at; further ones are refused.
+_READERS = 32
+_BUSY = f"the files of {_READERS} commands are being read, and no more are taken at a time; try again in a moment"
 _PATHS = ("path", "conda_file", "requirements", "python")
 
 
 class Intake:
-    """Takes in deployments, models and environments. Used from threads.
+    """Takes in deployments, models and environments.
 
     Args:
         config_folder: Where relative paths in the config start.
+
+    Attributes:
+        threads: Where all of it is done, since users' files may be on a server that is gone.
     """
 
     def __init__(self, registry: Registry, store: ContentStore, config_folder: Path) -> None:
         self._registry = registry
         self._store = store
         self._config_folder = config_folder.absolute()
+        self.threads = Threads("intake", limit=_READERS, busy=_BUSY)
 
     def of(self, change: Change, definition: Definition | None) -> "Taking":
         """What takes in the fields of one deployment."""
@@ -132,6 +141,8 @@ class Taking:
         deployment.take_in()
         copies.check_all_used()
         if copies.problems or deployment.conflicts:
+            if self._definition is not None:
+                _complain_of_shape(copies, deployment.fields)
             raise _refusal(copies.problems, deployment.conflicts)
         self._drafts = tuple(deployment.drafts)
         return deployment.fields
@@ -301,6 +312,14 @@ def _shape_problems(error: ValidationError, fields: Mapping[str, object], kind: 
             yield detail["loc"], f"unknown field; there is {', '.join(known)}"
         else:
             yield explain(detail, document)
+
+
+def _complain_of_shape(copies: Copies, fields: Mapping[str, object]) -> None:
+    """Add what else is wrong with a deployment, which would otherwise be said once its paths are right."""
+    said = {problem.key for problem in copies.problems}
+    for key, message in deployment_problems(fields):
+        if key not in said:
+            copies.complain(key, message)
 
 
 def _refusal(problems: list[Problem], conflicts: list[Problem]) -> Refusal:

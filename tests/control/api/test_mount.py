@@ -1,12 +1,17 @@
 """Who may use a route, and how it is refused."""
 
+import asyncio
 import io
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
+from router.control.api.asset_routes import ContentRoutes
 from router.control.api.messages import Change
 from router.control.api.routes import MAX_BODY_BYTES, Access, Route, read_body, reply
+from router.control.assets.store import ContentStore
 from router.control.config.problem import Problem
 from router.control.refusal import Conflict, Forbidden, Invalid, NotFound, NotWritten, Refusal, StorageFull, Unavailable
 from router.control.state import StateError
@@ -64,6 +69,39 @@ async def test_a_bug_tells_nothing_of_itself() -> None:
             "internal_error",
             "the daemon failed to do this; its log has the reason",
         )
+
+
+async def test_a_client_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+    """Half of an upload leaves nothing behind, and no traceback in the log."""
+    store = ContentStore(tmp_path / "assets")
+    upload = ContentRoutes(store).routes()[1]
+    has_ended = asyncio.Event()
+
+    async def put(request: web.Request) -> web.StreamResponse:
+        try:
+            return await upload.handler(request)
+        finally:
+            has_ended.set()
+
+    with capture_logs() as logs:
+        async with serve([Route("PUT", upload.path, put, upload.summary)]) as site:
+            url = site.url(f"/v1/content/{'0' * 64}")
+            _, writer = await asyncio.open_connection(url.host, url.port)
+            writer.write(f"PUT {url.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc".encode())
+            await writer.drain()
+            writer.close()
+            await has_ended.wait()
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("api.client_gone", "debug")]
+    store.close()
+    assert list(store.root.iterdir()) == []
+
+
+async def test_a_lost_connection_to_somebody_else_is_a_bug() -> None:
+    """Whoever asks is still there, and is told."""
+    with capture_logs() as logs:
+        async with serve([failing(ConnectionResetError("elsewhere"))]) as site:
+            assert (await site.ask("GET", "/v1/thing")).error[:2] == (500, "internal_error")
+    assert [entry["event"] for entry in logs] == ["api.failed"]
 
 
 async def test_who_is_trusted_may_do_everything() -> None:

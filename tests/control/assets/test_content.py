@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from router.control.assets import content as module
-from router.control.assets.content import Content, ContentError, tar_chunks, write_tar
+from router.control.assets.content import Content, ContentError, tar_chunks, text_of, write_tar
 
 IS_ROOT = os.geteuid() == 0
 
@@ -220,6 +220,47 @@ def test_device_is_refused() -> None:
     """A device is refused by name."""
     with pytest.raises(ContentError, match=r"^/dev/null is a device; "):
         Content.of(Path("/dev/null"))
+
+
+@pytest.mark.parametrize("path", ["/proc/version", "/proc/kmsg", "/proc", "/sys/kernel"])
+def test_what_the_kernel_makes_up_is_refused(path: str) -> None:
+    """A read of it may wait for ever, or take away what others want to see."""
+    with pytest.raises(ContentError, match=f"^{path} is in /(proc|sys), which has no files that can be copied"):
+        Content.of(Path(path))
+
+
+def test_link_to_what_the_kernel_makes_up_is_refused(folder: Path) -> None:
+    """However it is reached."""
+    (folder / "version").symlink_to("/proc/version")
+    with pytest.raises(ContentError, match=f"^{folder}/version is in /proc, which has no files"):
+        Content.of(folder)
+
+
+@pytest.mark.parametrize("place", ["/proc/version", "/sys/kernel/uevent_seqnum"])
+def test_file_of_another_size_than_it_says_is_refused(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """What says that it is empty and has bytes may have them without end; other file systems have such files too."""
+    monkeypatch.setattr(module, "_made_up", dict)
+    with pytest.raises(ContentError, match=f"^{place} changed while it was being copied, or has not the [0-9]+ bytes"):
+        Content.of(Path(place))
+
+
+def test_text_ends_its_lines_as_on_unix(tmp_path: Path) -> None:
+    """Whoever wrote the file, and with a byte order mark or not."""
+    (tmp_path / "r.txt").write_bytes(b"\xef\xbb\xbfsix\r\nidna\rpip\n")
+    assert text_of(tmp_path / "r.txt") == "six\nidna\npip\n"
+
+
+def test_text_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders, other encodings, and what does not fit into memory."""
+    monkeypatch.setattr(module, "MAX_TEXT_BYTES", 3)
+    (tmp_path / "latin").write_bytes(b"\xe9")
+    (tmp_path / "large").write_bytes(b"1234")
+    with pytest.raises(ContentError, match=f"^{tmp_path} cannot be read: Is a directory$"):
+        text_of(tmp_path)
+    with pytest.raises(ContentError, match=f"^{tmp_path}/latin is not UTF-8 text$"):
+        text_of(tmp_path / "latin")
+    with pytest.raises(ContentError, match=f"^{tmp_path}/large has 4 bytes; expected a text of at most 3$"):
+        text_of(tmp_path / "large")
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may read everything")

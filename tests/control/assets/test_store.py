@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.control.assets import store as module
 from router.control.assets import unpacking
 from router.control.assets.content import Content, ContentError, write_tar
 from router.control.assets.store import GRACE_S, ContentStore
-from router.control.refusal import Invalid, NotFound, NotWritten, StorageFull
+from router.control.refusal import Invalid, NotFound, NotWritten, StorageFull, Unavailable
 
 OTHER = "0" * 64
 
@@ -252,6 +253,26 @@ def test_hostile_member_is_refused(
     assert after - before == {store.root.parent}
 
 
+@pytest.mark.parametrize("depth", [101, 1200, 2999])
+def test_folders_that_are_nested_too_deep_are_refused(store: ContentStore, depth: int) -> None:
+    """As they are when they are packed; nothing is left of what came before."""
+    folders = [member("/".join("a" * count), **DIRECTORY) for count in range(1, depth + 1)]
+    with pytest.raises(Invalid, match=r"'(a/){49}a/' is nested more than 100 folders deep"):
+        store.unpack(OTHER, tar_of(*folders))
+    assert kept(store) == []
+
+
+def test_folders_as_deep_as_they_may_be_are_kept(store: ContentStore, tmp_path: Path) -> None:
+    """What can be packed can be unpacked, and removed."""
+    deepest = tmp_path.joinpath(*"d" * 100)
+    deepest.mkdir(parents=True)
+    (deepest / "m.pkl").touch()
+    content = Content.of(tmp_path / "d")
+    store.unpack(content.digest, io.BytesIO(packed(content)))
+    assert store.sweep(set(), now=time.time() + GRACE_S + 1) == [content.digest]
+    assert kept(store) == []
+
+
 def test_too_many_entries_are_refused(store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tar of a million empty files does not fill the disk with inodes."""
     monkeypatch.setattr(unpacking, "MAX_ENTRIES", 3)
@@ -359,6 +380,35 @@ async def test_slow_uploads_leave_the_daemon_its_threads(store: ContentStore, fo
     assert kept(store) == [content.digest]
 
 
+async def test_stalled_uploads_do_not_hold_up_others(store: ContentStore, folder: Path) -> None:
+    """However long they stand still, until there are so many that further ones are refused at once."""
+    content = Content.of(folder)
+    go_on = asyncio.Event()
+    stalled = 0
+    are_stalled = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal stalled
+        yield b"abc"
+        stalled += 1
+        if stalled in {12, 64}:
+            are_stalled.set()
+        await go_on.wait()
+
+    uploads = [asyncio.create_task(store.receive(OTHER, slow())) for _ in range(12)]
+    await are_stalled.wait()
+    assert await store.receive(content.digest, pieces(packed(content))) == store.root / content.digest / "src"
+    are_stalled.clear()
+    uploads += [asyncio.create_task(store.receive(OTHER, slow())) for _ in range(52)]
+    await are_stalled.wait()
+    with pytest.raises(Unavailable, match=r"^64 uploads are under way, and no more are taken at a time"):
+        await store.receive(OTHER, pieces(b"abc"))
+    go_on.set()
+    ended = await asyncio.gather(*uploads, return_exceptions=True)
+    assert {type(error) for error in ended} == {Invalid}
+    assert kept(store) == [content.digest]
+
+
 async def test_upload_of_what_is_there_is_read_to_its_end(store: ContentStore, folder: Path) -> None:
     """An answer before the end of the request would reset the connection."""
     content = Content.of(folder)
@@ -456,6 +506,52 @@ def test_crash_leaves_nothing_after_the_next_start(store: ContentStore, folder: 
         (store.root / left / "src" / "score.py").touch(mode=0o444)
     ContentStore(store.root).tidy()
     assert kept(store) == [digest]
+
+
+def deep_folder(top: Path) -> None:
+    """A folder in a folder in a folder, too deep for functions that call themselves."""
+    subprocess.run(["mkdir", "-p", top / "/".join("a" * 1200)], check=True)
+
+
+def test_start_and_sweep_remove_folders_of_any_depth(store: ContentStore) -> None:
+    """A stack of calls is not as deep as a folder may be."""
+    for name in (".coming-x1y2", f".going-{OTHER}", OTHER):
+        deep_folder(store.root / name)
+    store.tidy()
+    assert kept(store) == [OTHER]
+    assert store.sweep(set(), now=time.time() + GRACE_S + 1) == [OTHER]
+    assert kept(store) == []
+
+
+def test_links_are_removed_and_not_followed(store: ContentStore, folder: Path) -> None:
+    """A script may have made some beside itself."""
+    path = store.path(store.add(folder))
+    (path / "out").symlink_to(folder)
+    (path / "gone").symlink_to("nowhere")
+    store.sweep(set(), now=time.time() + GRACE_S + 1)
+    assert kept(store) == []
+    assert sorted(found.name for found in folder.iterdir()) == ["lib", "run.sh", "score.py"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_start_and_sweep_go_on_with_what_they_can_remove(store: ContentStore, folder: Path) -> None:
+    """What something is mounted on stays, with a line in the log."""
+    digest = store.add(folder)
+    busy = [store.root / ".coming-busy" / "src", store.root / OTHER / "src"]
+    for place in busy:
+        place.mkdir(parents=True)
+        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False).returncode:
+            pytest.skip("mounting takes more rights")
+    (store.root / ".coming-idle").mkdir()
+    try:
+        with capture_logs() as logs:
+            store.tidy()
+            assert store.sweep(set(), now=time.time() + GRACE_S + 1) == [digest]
+        assert kept(store) == [".coming-busy", f".going-{OTHER}"]
+        assert [entry["event"] for entry in logs] == ["content.not_removed", "content.not_removed", "content.removed"]
+    finally:
+        for place in (busy[0], store.root / f".going-{OTHER}" / "src"):
+            subprocess.run(["umount", place], check=True)
 
 
 def test_crash_while_content_is_written_leaves_no_copy(store: ContentStore, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What definitions name is copied, checked and registered, or refused as a whole in terms of the user's own files."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -80,7 +81,10 @@ def take(intake: Intake, project: Path, text: str, **fields: object) -> dict[str
 
 
 def refused(intake: Intake, project: Path, text: str, **fields: object) -> list[str]:
-    """The problems that a definition is refused with."""
+    """The problems that a definition is refused with, which is whole but for them."""
+    text = dedent(text)
+    if "code_configuration" not in text:
+        text = f"{text.rstrip()}\nupstreams: ['http://127.0.0.1:9000']\n"
     with pytest.raises(Invalid) as error:
         take(intake, project, text, **fields)
     return [str(problem) for problem in error.value.problems]
@@ -228,6 +232,55 @@ def test_all_problems_are_told_at_once(intake: Intake, project: Path) -> None:
     ]
 
 
+def test_problems_of_paths_come_with_those_of_all_other_fields(intake: Intake, project: Path) -> None:
+    """Nobody puts a path right only to be told of the next field."""
+    text = """\
+        code_configuration: {code: nope, scoring_script: score.py}
+        model: {path: nope.pkl, colour: red}
+        environment: {conda_file: nope.yaml}
+        scoring: 1
+        instance_count: x
+        warmup_request: {path: nope.json}
+        """
+    known = "path, name, version, type, description, tags, properties"
+    assert refused(intake, project, text) == [
+        f"{project}/deploy.yml:1: code_configuration.code: {project}/nope: No such file or directory",
+        f"{project}/deploy.yml:2: model.path: {project}/nope.pkl: No such file or directory",
+        f"{project}/deploy.yml:2: model.colour: unknown field; there is {known}",
+        f"{project}/deploy.yml:3: environment.conda_file: {project}/nope.yaml: No such file or directory",
+        f"{project}/deploy.yml:4: scoring: unknown field; did you mean scoring_path?",
+        f"{project}/deploy.yml:5: instance_count: the text 'x', expected a whole number",
+        f"{project}/deploy.yml:6: warmup_request.path: {project}/nope.json: No such file or directory",
+    ]
+
+
+def test_deployment_that_nothing_can_run_is_told_with_its_paths(intake: Intake, project: Path) -> None:
+    """What concerns the deployment as a whole is one of the problems."""
+    with pytest.raises(Invalid) as error:
+        take(intake, project, "model: {path: nope}")
+    assert [problem.message for problem in error.value.problems] == [
+        f"{project}/nope: No such file or directory",
+        "expected code_configuration (teal runs it) or upstreams (it runs elsewhere)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "field", ["model: {path: $}", "environment: {conda_file: $}", "environment: {requirements: $}"]
+)
+@pytest.mark.parametrize("path", ["/proc/version", "/proc/kmsg", "/sys/kernel/uevent_seqnum"])
+def test_file_that_the_kernel_makes_up_is_refused(intake: Intake, project: Path, field: str, path: str) -> None:
+    """It is never read: the read may wait for ever, or take away what others want to see."""
+    [problem] = refused(intake, project, field.replace("$", path))
+    assert "which has no files that can be copied" in problem
+
+
+def test_conda_file_that_is_a_pipe_is_refused(intake: Intake, project: Path) -> None:
+    """Nobody waits for somebody to write into it."""
+    os.mkfifo(project / "conda.yaml")
+    [problem] = refused(intake, project, "environment: {conda_file: conda.yaml}")
+    assert "conda.yaml is a named pipe; only files and folders can be copied" in problem
+
+
 def test_script_of_an_upload_is_named_as_the_users_own(intake: Intake, project: Path, store: ContentStore) -> None:
     """The message leads to the file that has to be put right, not to the copy."""
     (project / "onlinescoring" / "score.py").write_text("import os\ndef init(): ...\n")
@@ -305,7 +358,7 @@ def test_problem_of_a_value_that_was_set_has_no_line(intake: Intake, project: Pa
     """The file is not where it has to be put right."""
     change = change_of(project, "model: {path: model}\n", set={"model.path": "gone"})
     with pytest.raises(Invalid) as error:
-        taking(intake, change)({"model": {"path": "gone"}})
+        taking(intake, change)({"model": {"path": "gone"}, "upstreams": ["http://127.0.0.1:9000"]})
     assert str(error.value) == f"model.path: {project}/gone: No such file or directory"
 
 
@@ -439,7 +492,7 @@ def test_version_that_is_taken_is_a_conflict(intake: Intake, project: Path) -> N
     """With the line of the version, and the version that is free."""
     text = "name: churn\nversion: 1\npath: model/model.pkl\n"
     registered(intake, text, project)
-    deployment = "model:\n  path: model\n  name: churn\n  version: 1\n"
+    deployment = "model:\n  path: model\n  name: churn\n  version: 1\nupstreams: ['http://127.0.0.1:9000']\n"
     with pytest.raises(Conflict) as error:
         take(intake, project, deployment)
     assert [str(problem) for problem in error.value.problems] == [
