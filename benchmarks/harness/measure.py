@@ -1,5 +1,6 @@
 """Measures systems in turns, so that a noisy minute of the machine falls on all of them."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ class Run:
     """One system under one load, once.
 
     `cpu_us` is per good answer and counts the processes that carry requests; `all_cpu_us` counts the whole system.
+    `variant` names what else was varied: bodies, mirror, log.
     """
 
     system: str
@@ -26,23 +28,25 @@ class Run:
     answers: Answers
     cpu_us: float
     all_cpu_us: float
+    variant: str = ""
 
 
-def warm_up(systems: Sequence[System], connections: int, core: int) -> None:
+def warm_up(systems: Sequence[System], load: Load, core: int) -> None:
+    short = dataclasses.replace(load, seconds=WARM_UP_S, seed=WARM_UP_SEED)
     for system in systems:
-        wrk.run(system.target, Load(connections=connections, seconds=WARM_UP_S, seed=WARM_UP_SEED), core=core)
+        wrk.run(system.target, short, core=core)
 
 
-def rounds(systems: Sequence[System], *, count: int, connections: int, seconds: float, core: int) -> Iterator[Run]:
+def rounds(systems: Sequence[System], load: Load, *, count: int, core: int, variant: str = "") -> Iterator[Run]:
     """Every system once per round; every second round goes backwards, so that nobody always comes first."""
     for number in range(count):
         turn = systems if number % 2 == 0 else tuple(reversed(systems))
         for system in turn:
-            load = Load(connections=connections, seconds=seconds, seed=number * ROUND_SEEDS)
-            yield measure(system, load, number, core)
+            seeded = dataclasses.replace(load, seed=number * ROUND_SEEDS)
+            yield measure(system, seeded, number, core, variant)
 
 
-def measure(system: System, load: Load, number: int, core: int) -> Run:
+def measure(system: System, load: Load, number: int, core: int, variant: str = "") -> Run:
     """Put `load` on a running system."""
     system.process.discard_output()
     data_path, everything = system.data_path_pids(), system.pids()
@@ -56,4 +60,5 @@ def measure(system: System, load: Load, number: int, core: int) -> Run:
         answers=answers,
         cpu_us=used / 1e3 / answers.good,
         all_cpu_us=all_used / 1e3 / answers.good,
+        variant=variant,
     )

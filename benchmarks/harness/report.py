@@ -10,8 +10,19 @@ from datetime import UTC, datetime
 
 from harness.measure import Run
 
-COLUMNS = ("system", "connections", "CPU us/req", "all CPU us/req", "req/s", "p50 ms", "p99 ms", "errors", "runs")
-ROW = "{:<22} {:>11} {:>11} {:>14} {:>9} {:>8} {:>8} {:>7} {:>4}"
+COLUMNS = (
+    "variant",
+    "system",
+    "connections",
+    "CPU us/req",
+    "all CPU us/req",
+    "req/s",
+    "p50 ms",
+    "p99 ms",
+    "errors",
+    "runs",
+)
+ROW = "{:<14} {:<18} {:>11} {:>11} {:>14} {:>9} {:>8} {:>8} {:>7} {:>4}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How many times better than its peer a system is, at one number of connections."""
+    """A system's measure divided by its peer's, at one number of connections and in one variant.
+
+    `target` is the least ratio that is wanted, or the greatest if `is_cost`; then no round may be above `worst`.
+    """
 
     system: str
     peer: str
@@ -36,15 +50,21 @@ class Comparison:
     measure: str
     ratio: Spread
     target: float
+    variant: str = ""
+    is_cost: bool = False
+    worst: float = float("inf")
 
     @property
     def is_met(self) -> bool:
+        if self.is_cost:
+            return self.ratio.median <= self.target and self.ratio.most <= self.worst
         return self.ratio.median >= self.target
 
     def __str__(self) -> str:
         verdict = "met" if self.is_met else "MISSED"
+        where = f"{self.variant}, " if self.variant else ""
         return (
-            f"{self.system} / {self.peer}, {self.connections} connections, {self.measure}: "
+            f"{self.system} / {self.peer}, {where}{self.connections} connections, {self.measure}: "
             f"{self.ratio}, target {self.target:g}: {verdict}"
         )
 
@@ -61,38 +81,60 @@ def requests_per_second(run: Run) -> float:
     return run.answers.per_second
 
 
+def cpu_per_request(run: Run) -> float:
+    return run.cpu_us
+
+
 def compare(
-    runs: Iterable[Run], system: str, peer: str, measure: Callable[[Run], float], target: float
+    runs: Iterable[Run],
+    system: str,
+    peer: str,
+    measure: Callable[[Run], float],
+    target: float,
+    *,
+    is_cost: bool = False,
+    worst: float = float("inf"),
 ) -> list[Comparison]:
-    """One comparison per number of connections; ratios are taken within a round, so slow minutes cancel out."""
-    values = {(run.system, run.connections, run.round): measure(run) for run in runs}
-    ratios: dict[int, list[float]] = {}
-    for (name, connections, number), value in values.items():
+    """One comparison per variant and number of connections; ratios are taken within a round, so slow minutes cancel."""
+    values = {(run.system, run.variant, run.connections, run.round): measure(run) for run in runs}
+    ratios: dict[tuple[str, int], list[float]] = {}
+    for (name, variant, connections, number), value in values.items():
         if name == system:
-            ratios.setdefault(connections, []).append(value / values[peer, connections, number])
+            ratios.setdefault((variant, connections), []).append(value / values[peer, variant, connections, number])
     label = measure.__name__.replace("_", " ")
     return [
-        Comparison(system=system, peer=peer, connections=at, measure=label, ratio=spread(found), target=target)
-        for at, found in sorted(ratios.items())
+        Comparison(
+            system=system,
+            peer=peer,
+            connections=at,
+            measure=label,
+            ratio=spread(found),
+            target=target,
+            variant=variant,
+            is_cost=is_cost,
+            worst=worst,
+        )
+        for (variant, at), found in ratios.items()
     ]
 
 
 def table(runs: Iterable[Run]) -> str:
     """Medians over the rounds, one line per system and number of connections; errors and requests are sums."""
-    groups: dict[tuple[int, str], list[Run]] = {}
+    groups: dict[tuple[str, int, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.connections, run.system), []).append(run)
-    return "\n".join([ROW.format(*COLUMNS), *(_row(name, at, group) for (at, name), group in groups.items())])
+        groups.setdefault((run.variant, run.connections, run.system), []).append(run)
+    return "\n".join([ROW.format(*COLUMNS), *(_row(*key, group) for key, group in groups.items())])
 
 
-def _row(name: str, connections: int, runs: Sequence[Run]) -> str:
+def _row(variant: str, at: int, name: str, runs: Sequence[Run]) -> str:
     def middle(value: Callable[[Run], float]) -> float:
         return statistics.median(map(value, runs))
 
     return ROW.format(
+        variant or "-",
         name,
-        connections,
-        f"{middle(lambda run: run.cpu_us):.1f}",
+        at,
+        f"{middle(cpu_per_request):.1f}",
         f"{middle(lambda run: run.all_cpu_us):.1f}",
         f"{middle(requests_per_second):.0f}",
         f"{middle(lambda run: run.answers.p50_ms):.2f}",

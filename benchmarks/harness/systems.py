@@ -1,7 +1,10 @@
 """What is compared: how each system is started, where it is asked, and which of its processes carry requests."""
 
+import getpass
+import grp
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +19,8 @@ from harness.wrk import Target
 BENCHMARKS = Path(__file__).parent.parent
 ROOT = BENCHMARKS.parent
 SPIN90 = BENCHMARKS / "scripts" / "spin90"
+NGINX_CONF = BENCHMARKS / "peers" / "nginx.conf"
+NGINX_KEY = "nginx-has-a-key-of-the-same-length-as-teal-s"
 ENDPOINT = "bench"
 BEARER = re.compile(r"Bearer ([^'\"\s]+)")
 
@@ -67,6 +72,19 @@ class System:
         return self.pids()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a proxy does for each request, beside forwarding it: `mirror_percent` is copied to a second deployment."""
+
+    mirror_percent: int = 0
+    has_access_log: bool = True
+
+    @property
+    def blue_percent(self) -> int:
+        """Live weight of the first deployment: a mirror's target has none."""
+        return 100 if self.mirror_percent else 90
+
+
 @dataclass(kw_only=True)
 class TealDaemon(System):
     """`teal serve --try`, whose children are proxies: its deployments are upstreams, so there are no workers."""
@@ -84,6 +102,13 @@ class TealDaemon(System):
         self.process.wait_until(lambda: BEARER.search(self.process.output) is not None)
         key: str = BEARER.findall(self.process.output)[0]
         return key
+
+
+class NginxServer(System):
+    """nginx: a master process that carries no request, and its worker."""
+
+    def data_path_pids(self) -> list[int]:
+        return self.pids()[1:]
 
 
 def upstream(scratch: Path) -> System:
@@ -122,15 +147,15 @@ def aiohttp_proxy(scratch: Path, upstream_address: str) -> System:
     )
 
 
-def teal_proxy(scratch: Path, upstream_address: str) -> System:
-    """teal with one proxy process: key auth, 90/10 split, access log on, to a file that nobody keeps, no mirror."""
+def teal_proxy(scratch: Path, upstream_address: str, work: Work = Work()) -> System:
+    """teal with one proxy process: key auth, 90/10 split, access log to a file that nobody keeps."""
     port, admin_port = free_port(), free_port()
     # A folder that nothing else is written to: teal watches the config's folder, and the log would wake it.
     folder = scratch / "config"
     folder.mkdir(parents=True)
     config, request = folder / "teal.yaml", folder / "request.json"
     request.write_text("{}")
-    config.write_text(yaml.safe_dump(teal_config(scratch, upstream_address, port, admin_port)))
+    config.write_text(yaml.safe_dump(teal_config(scratch, upstream_address, port, admin_port, work)))
     teal = Path(sys.executable).parent / "teal"
     return TealDaemon(
         name="teal proxy",
@@ -141,7 +166,40 @@ def teal_proxy(scratch: Path, upstream_address: str) -> System:
     )
 
 
-def teal_config(scratch: Path, upstream_address: str, port: int, admin_port: int) -> dict[str, object]:
+def has_nginx() -> bool:
+    return shutil.which("nginx") is not None
+
+
+def nginx(scratch: Path, upstream_address: str, work: Work = Work()) -> System:
+    """nginx with one worker process and the same work, as far as it can say it."""
+    port = free_port()
+    scratch.mkdir(parents=True, exist_ok=True)
+    words = {
+        "USER": f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}",
+        "SCRATCH": str(scratch),
+        "PORT": str(port),
+        "KEY": NGINX_KEY,
+        "UPSTREAM": upstream_address,
+        "ACCESS_LOG": "/dev/stdout requests buffer=64k flush=1s" if work.has_access_log else "off",
+        "BLUE_PERCENT": str(work.blue_percent - (work.blue_percent == 100) * 0.01),
+        "MIRROR_PERCENT": str(work.mirror_percent or 1),
+        "MIRROR": "mirror /copy;" if work.mirror_percent else "",
+    }
+    text = NGINX_CONF.read_text()
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", value)
+    config = scratch / "nginx.conf"
+    config.write_text(text)
+    return NginxServer(
+        name="nginx",
+        command=["nginx", "-c", str(config), "-e", str(scratch / "error.log")],
+        target=Target(url=f"http://127.0.0.1:{port}/api/v1/endpoint/{ENDPOINT}/score", key=NGINX_KEY),
+        is_ready=lambda: accepts(socket.AF_INET, ("127.0.0.1", port)),
+        scratch=scratch,
+    )
+
+
+def teal_config(scratch: Path, upstream_address: str, port: int, admin_port: int, work: Work) -> dict[str, object]:
     deployment = {
         "upstreams": [upstream_address],
         "scoring_path": "/score",
@@ -149,15 +207,19 @@ def teal_config(scratch: Path, upstream_address: str, port: int, admin_port: int
     }
     endpoint = {
         "auth_mode": "key",
-        "traffic": {"blue": 90, "green": 10},
+        "traffic": {"blue": work.blue_percent, "green": 100 - work.blue_percent},
         "deployments": {"blue": deployment, "green": dict(deployment)},
     }
+    if work.mirror_percent:
+        endpoint["mirror_traffic"] = {"green": work.mirror_percent}
+        # As nginx does: no copy is dropped.
+        endpoint["mirror"] = {"rate_bytes_per_s": 10**10, "burst_bytes": 10**10, "max_in_flight": 1000}
     return {
         "listen": f"127.0.0.1:{port}",
         "admin": {"http": f"127.0.0.1:{admin_port}"},
         "state_dir": str(scratch / "state"),
         "proxy": {"processes": 1},
-        "access_log": True,
+        "access_log": work.has_access_log,
         "endpoints": {ENDPOINT: endpoint},
     }
 

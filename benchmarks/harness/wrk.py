@@ -33,6 +33,7 @@ class Load:
     connections: int
     seconds: float
     seed: int = 0
+    body_bytes: int = 430  # on average; the requests' sizes lie around it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Answers:
 def command(target: Target, load: Load) -> list[str]:
     """The wrk call for `load` on `target`."""
     options = [f"--connections={load.connections}", "--threads=1", f"--duration={max(1, round(load.seconds))}s"]
-    arguments = [str(load.seed), *([target.key] if target.key else [])]
+    arguments = [str(load.seed), str(load.body_bytes), *([target.key] if target.key else [])]
     return ["wrk", *options, f"--script={SCRIPT}", target.url, "--", *arguments]
 
 

@@ -1,11 +1,13 @@
--- wrk script: 430-byte JSON POSTs, no two alike. Arguments: [SEED [KEY]]. The last line printed is a JSON summary.
+-- wrk script: JSON POSTs, no two alike. Arguments: [SEED [BYTES [KEY]]]. The last line printed is a JSON summary.
 --
--- Every body has its own numbers, and every request its own id, so that nothing wins by remembering an earlier answer.
+-- Every body has its own numbers and every request its own id, and their sizes lie up to 20 bytes around BYTES (430), so
+-- that nothing wins by remembering an earlier request or answer.
 
-local BODY_BYTES = 430
+local SIZES = 41
 local DIGITS = "%07d"
 
-local head, body_start, body_end
+local head, body_start
+local body_ends = {}
 local sequence = 0
 
 local function row(first)
@@ -21,19 +23,25 @@ local function padding(bytes)
 end
 
 function init(arguments)
-  local key = arguments[2] and ("Authorization: Bearer " .. arguments[2] .. "\r\n") or ""
   sequence = tonumber(arguments[1] or "0")
+  local body_bytes = tonumber(arguments[2] or "430")
+  local key = arguments[3] and ("Authorization: Bearer " .. arguments[3] .. "\r\n") or ""
   head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\n" .. key
-      .. "Content-Type: application/json\r\nContent-Length: " .. BODY_BYTES .. "\r\nx-ms-client-request-id: "
+      .. "Content-Type: application/json\r\nx-ms-client-request-id: "
   body_start = '{"data": [[0.0'
   local tail = string.sub(row("0"), 3) .. ", " .. row("0.25") .. ", " .. row("0.5") .. ", " .. row("0.75") .. "]"
-  body_end = tail .. padding(BODY_BYTES - #body_start - 7 - #tail - 1) .. "}"
+  for size = 0, SIZES - 1 do
+    local bytes = body_bytes - (SIZES - 1) / 2 + size
+    body_ends[size] = tail .. padding(bytes - #body_start - 7 - #tail - 1) .. "}"
+  end
 end
 
 function request()
   sequence = (sequence + 1) % 10000000
   local digits = string.format(DIGITS, sequence)
-  return head .. digits .. "\r\n\r\n" .. body_start .. digits .. body_end
+  local body_end = body_ends[sequence % SIZES]
+  local length = #body_start + 7 + #body_end
+  return head .. digits .. "\r\nContent-Length: " .. length .. "\r\n\r\n" .. body_start .. digits .. body_end
 end
 
 function done(summary, latency)
