@@ -60,6 +60,33 @@ _OWN_PREFIX = b"x-teal-"
 # What `Connection` may name without effect on the fields.
 _NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
 _NOTHING: frozenset[bytes] = frozenset()
+_PLAIN_PERSISTENCE = frozenset((None, b"keep-alive", b"close"))
+
+# What `read_plain_request` does with a field: pass it on, drop it, or keep its value at this index of what it finds.
+_PASS, _DROP = -1, -2
+_HOST, _LENGTH, _CLIENT_ID, _PERSISTENCE, _UNUSUAL, _AUTHORIZATION, _AGENT, _TYPE, _PIN, _MARK = range(10)
+_FIRST_PASSED_ON = _AGENT  # from here on a field that is kept is passed on as well
+# Any value counts as a second one at this index.
+_NOTHING_FOUND = [None, None, None, None, b"", None, None, None, None, None]
+_ROLES = {
+    **dict.fromkeys(_REQUEST_REPLACED, _DROP),
+    b"host": _HOST,
+    b"content-length": _LENGTH,
+    CLIENT_REQUEST_ID: _CLIENT_ID,
+    b"connection": _PERSISTENCE,
+    b"authorization": _AUTHORIZATION,
+    b"user-agent": _AGENT,
+    b"content-type": _TYPE,
+    DEPLOYMENT: _PIN,
+    MIRROR_MARK: _MARK,
+    # A message with any of these is more than one head and a body of known length, or refused when it comes twice.
+    **dict.fromkeys((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"), _UNUSUAL),
+    **dict.fromkeys((b"content-location", b"content-range", b"etag", b"max-forwards", b"server"), _UNUSUAL),
+    b"sec-websocket-key1": _UNUSUAL,
+    **dict.fromkeys((b"accept", b"accept-encoding", b"accept-language", b"content-encoding", b"traceparent"), _PASS),
+}
+# The two spellings that nearly every client uses are found without a change of case.
+_ROLES |= {name.title(): role for name, role in _ROLES.items()}
 
 _CLIENT_REQUEST_ID_DROPS = re.compile(rb"[^A-Za-z0-9_-]")
 _CLIENT_REQUEST_ID_BYTES = 40
@@ -91,8 +118,69 @@ def read_head(headers: RawHeaders) -> RequestHead:
     )
 
 
+class PlainRequest(NamedTuple):
+    """A head that needs no second thought: its body is framed by one length, and it names no other hop's fields.
+
+    `lines` are the fields that go on to the instance, without line ends.
+    """
+
+    authorization: bytes | None
+    deployment: bytes | None
+    client_request_id: bytes
+    is_marked: bool
+    user_agent: bytes
+    host: bytes
+    lines: list[bytes]
+    length: int
+    closes: bool
+
+
+def read_plain_request(headers: RawHeaders, *, keep_credentials: bool) -> PlainRequest | None:
+    """What `read_head` and `request_lines` find, in one pass; None for a head that is not plain.
+
+    Not plain is what frames its body in another way, repeats a field that counts once, or says more of the connection
+    than whether to keep it.
+    """
+    found: list[bytes | None] = _NOTHING_FOUND.copy()
+    passed_on = _AUTHORIZATION if keep_credentials else _FIRST_PASSED_ON
+    lines = []
+    for name, value in headers:
+        role = _ROLES.get(name)
+        if role is None:
+            role = _role(name.lower())
+        if role >= 0:
+            if found[role] is not None:
+                return None
+            found[role] = value
+        if role == _PASS or role >= passed_on:
+            lines.append(name + b": " + value)
+    host, length, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
+    if persistence is not None:
+        persistence = persistence.lower()
+    if host is None or length is None or not length.isdigit() or persistence not in _PLAIN_PERSISTENCE:
+        return None
+    return PlainRequest(
+        authorization,
+        deployment,
+        clean_client_request_id(client_request_id) if client_request_id else b"",
+        mark is not None,
+        user_agent or b"",
+        host,
+        lines,
+        int(length),
+        persistence == b"close",
+    )
+
+
+def _role(lower: bytes) -> int:
+    role = _ROLES.get(lower, _PASS)
+    return _DROP if role == _PASS and lower[:7] == _OWN_PREFIX else role
+
+
 def clean_client_request_id(value: bytes) -> bytes:
     """The client's own request id, less what Azure does not allow in it; at most 40 bytes."""
+    if value.isalnum() and len(value) <= _CLIENT_REQUEST_ID_BYTES:
+        return value
     return _CLIENT_REQUEST_ID_DROPS.sub(b"", value)[:_CLIENT_REQUEST_ID_BYTES] if value else b""
 
 
@@ -132,6 +220,11 @@ def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:
 def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The model's fields that go on to the client."""
     return _passed_on(headers, _RESPONSE_REPLACED)
+
+
+def has_field(headers: RawHeaders, name: bytes) -> bool:
+    """Whether a field is there, by its lower-case name."""
+    return any(key.lower() == name for key, _ in headers)
 
 
 def _passed_on(headers: RawHeaders, drop: frozenset[bytes]) -> list[tuple[bytes, bytes]]:

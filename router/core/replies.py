@@ -1,13 +1,14 @@
 """The head of the answer that a client gets, as bytes."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
 from router.core.errors import RouterError
-from router.core.headers import RawHeaders, response_headers
+from router.core.headers import RawHeaders, has_field, response_headers, without_length
 from router.core.record import RequestRecord
 
 _CRLF = b"\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 _STATUS_LINES = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
 }
@@ -21,6 +22,32 @@ def status_line(status: int) -> bytes:
 def client_status(model_status: int, model_errors: str) -> int:
     """The status for the client: Azure turns every answer of a model but 200 into 424."""
     return model_status if model_status == 200 or model_errors == "passthrough" else 424
+
+
+class Framing(NamedTuple):
+    """How the answer to a client ends: in chunks, after its Content-Length, or with its head (`is_empty`)."""
+
+    is_chunked: bool
+    is_empty: bool
+    closes: bool
+
+
+def framing_fields(framing: Framing, status: int) -> list[bytes]:
+    """What the client is told of the body's end and of the connection."""
+    fields = []
+    if framing.is_chunked:
+        fields.append(b"transfer-encoding: chunked")
+    elif framing.is_empty and status == 424:
+        fields.append(b"content-length: 0")  # 204 and 304 need none, 424 does
+    if framing.closes:
+        fields.append(b"connection: close")
+    return fields
+
+
+def chunk(part: bytes, *, is_last: bool) -> bytes:
+    """A part of a chunked body; one may be empty only if it is the last."""
+    framed = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+    return framed + LAST_CHUNK if is_last else framed
 
 
 def router_fields(record: RequestRecord, now: float) -> list[bytes]:
@@ -41,23 +68,24 @@ def router_fields(record: RequestRecord, now: float) -> list[bytes]:
 
 
 def forwarded_head(
-    record: RequestRecord, headers: RawHeaders, extra: Sequence[bytes], *, now: float, http_date: bytes
+    record: RequestRecord, headers: RawHeaders, framing: Framing, *, now: float, http_date: bytes
 ) -> bytes:
     """Head of an answer that comes from an instance.
 
     Args:
         headers: The instance's fields as they came.
-        extra: Lines that frame the body and say what becomes of the connection.
         http_date: For an answer without `Date`: a recipient with a clock adds it (RFC 9110, 6.6.1).
     """
+    if framing.is_empty and record.status != 304:
+        headers = without_length(headers)
     lines = [b"%b: %b" % field for field in response_headers(headers)]
-    if b"date" not in [name.lower() for name, _ in headers]:
+    if not has_field(headers, b"date"):
         lines.append(b"date: " + http_date)
     if record.status == 424:
         lines.append(b"ms-azureml-model-error-statuscode: %d" % record.model_status)
         lines.append(b"ms-azureml-model-error-reason: model_error")
     lines += router_fields(record, now)
-    lines += extra
+    lines += framing_fields(framing, record.status)
     return status_line(record.status) + _CRLF.join(lines) + b"\r\n\r\n"
 
 

@@ -105,8 +105,8 @@ def route(
     found = table.find(path, head.host)
     endpoint = found.endpoint
     record.endpoint = endpoint.spec.name
-    _authenticate(endpoint, head, tokens, wall_now)
-    deployment = endpoint.pinned(head.deployment) if head.deployment is not None else endpoint.choose(u)
+    authenticate(endpoint, head.authorization, tokens, wall_now)
+    deployment = endpoint.choose(u) if head.deployment is None else endpoint.pinned(head.deployment)
     chosen = Chosen(endpoint, deployment, head, found, query)
     chosen.target_at(deployment)
     record.deployment = deployment.name
@@ -121,11 +121,16 @@ def _check_forwardable(method: str, head: RequestHead) -> None:
         raise BadRequest("The only transfer coding that is understood is chunked.")
 
 
-def _authenticate(endpoint: Endpoint, head: RequestHead, tokens: TokenCache, wall_now: float) -> None:
+def authenticate(endpoint: Endpoint, authorization: bytes | None, tokens: TokenCache, wall_now: float) -> None:
+    """Accept a request for `endpoint` by its `Authorization` field.
+
+    Raises:
+        AuthHeaderMissing, AccessDenied
+    """
     spec = endpoint.spec
     if spec.auth_mode == "none":
         return
-    credential = auth.bearer(head.authorization)
+    credential = auth.bearer(authorization)
     if spec.auth_mode == "key":
         auth.check_key(credential, spec.key_digests)
     else:

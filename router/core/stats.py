@@ -56,6 +56,15 @@ class DeploymentStats(msgspec.Struct):
     in_flight: int = 0
     queued: int = 0
 
+    def request(self, record: RequestRecord, now: float) -> None:
+        """Count one request that chose this deployment and has ended."""
+        count(self.live if record.route == "live" else self.pinned, record.status)
+        if record.model_status:
+            count(self.model, record.model_status)
+        self.duration.observe(now - record.began)
+        self.request_bytes += record.request_bytes
+        self.response_bytes += record.response_bytes
+
 
 class EndpointStats(msgspec.Struct):
     """One endpoint: what never reached a deployment, and the fate of copies."""
@@ -100,14 +109,8 @@ class Totals(msgspec.Struct):
         endpoint = self.endpoint(record.endpoint)
         if not record.deployment:
             count(endpoint.refused, record.status)
-            return
-        deployment = endpoint.deployment(record.deployment)
-        count(deployment.live if record.route == "live" else deployment.pinned, record.status)
-        if record.model_status:
-            count(deployment.model, record.model_status)
-        deployment.duration.observe(now - record.began)
-        deployment.request_bytes += record.request_bytes
-        deployment.response_bytes += record.response_bytes
+        else:
+            endpoint.deployment(record.deployment).request(record, now)
 
     def keep_only(self, names: Mapping[str, Collection[str]]) -> None:
         """Forget the series of endpoints and deployments that are not among `names` (deployments by endpoint)."""

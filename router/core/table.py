@@ -103,6 +103,11 @@ class Endpoint:
         index = bisect(self._bounds, u * self._total)
         return self._live[min(index, len(self._live) - 1)]
 
+    @property
+    def has_mirror(self) -> bool:
+        """Whether any live request is copied."""
+        return bool(self._mirrors)
+
     def is_live(self, deployment: str) -> bool:
         """Whether the deployment carries live traffic."""
         return any(live.name == deployment for live in self._live)
@@ -184,6 +189,13 @@ class RoutingTable:
         if found is None:
             raise EndpointNotFound
         return found
+
+    def scoring_endpoint(self, path: bytes) -> Endpoint | None:
+        """The endpoint whose scoring target the path is whatever the Host: by its own path, or as the only one."""
+        found = self._scoring.get(path)
+        if found is not None:
+            return found.endpoint
+        return self._only if path == SCORE else None
 
     def find(self, path: bytes, host: bytes) -> Target:
         """Where a request goes, by the raw bytes of its path (without query) or by its Host.

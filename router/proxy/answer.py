@@ -92,6 +92,9 @@ class Answer:
             self._connection.pause()
         self._wake()
 
+    def flush(self) -> None:
+        """Its reader was woken already."""
+
     def end(self) -> None:
         self.is_complete = True
         if self._is_paused:

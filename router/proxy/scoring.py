@@ -8,10 +8,10 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
 
 from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset
-from router.core.headers import request_lines, single, without_length
+from router.core.headers import request_lines, single
 from router.core.instances import Deployment
 from router.core.record import RequestRecord
-from router.core.replies import client_status, forwarded_head
+from router.core.replies import LAST_CHUNK, Framing, chunk, client_status, forwarded_head
 from router.core.requests import Chosen, route
 from router.core.table import DeploymentSpec, RoutingTable
 from router.proxy.answer import Answer
@@ -28,7 +28,6 @@ _BUFFER_BYTES = 256 * 1024
 _ANSWER_IDLE_S = 60.0
 #: What is logged for a client that went away before its answer; nobody gets it.
 _CLIENT_GONE = 499
-_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Scoring:
@@ -161,7 +160,7 @@ class Scoring:
 
     def _part(self, part: bytes) -> bytes:
         """A part of a streamed body, in the client's framing."""
-        return _chunk(part) if self._announced_bytes is None else part
+        return chunk(part, is_last=False) if self._announced_bytes is None else part
 
     # Step 5
 
@@ -229,7 +228,7 @@ class Scoring:
             async with asyncio.timeout(limit_s):  # one that stops reading is as late as one that does not answer
                 await exchange.write(self._part(part))
         if self._announced_bytes is None:
-            await exchange.write(_LAST_CHUNK)
+            await exchange.write(LAST_CHUNK)
         exchange.sent_all()
 
     # Step 6
@@ -244,11 +243,9 @@ class Scoring:
         is_chunked = head.has_body and head.length is None and self._request.version == HttpVersion11
         closes = self._closes(head, is_chunked=is_chunked)
         record.status = status
-        is_empty = not head.has_body and record.method != "HEAD"
-        fields = _framing_fields(status, is_chunked=is_chunked, is_empty=is_empty, closes=closes)
-        headers = without_length(head.headers) if is_empty and status != 304 else head.headers
+        framing = Framing(is_chunked, not head.has_body and record.method != "HEAD", closes)
         runtime = self._runtime
-        start = forwarded_head(record, headers, fields, now=runtime.now(), http_date=runtime.http_date())
+        start = forwarded_head(record, head.headers, framing, now=runtime.now(), http_date=runtime.http_date())
         try:
             if answer.is_complete and not spec.bandwidth_bytes_per_s:
                 self._write_whole(start, answer, is_chunked=is_chunked)
@@ -290,8 +287,7 @@ class Scoring:
 
     def _write(self, pending: bytes, part: bytes, *, is_chunked: bool, is_last: bool) -> None:
         if is_chunked:
-            chunk = _chunk(part) if part else b""
-            part = chunk + _LAST_CHUNK if is_last else chunk
+            part = chunk(part, is_last=is_last)
         transport = self._request.transport
         if transport is not None and (pending or part):
             transport.write(pending + part)
@@ -303,19 +299,3 @@ class Scoring:
         if delay_s:
             await asyncio.sleep(delay_s)
         return delay_s
-
-
-def _chunk(part: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(part), part)
-
-
-def _framing_fields(status: int, *, is_chunked: bool, is_empty: bool, closes: bool) -> list[bytes]:
-    """What the client is told of the body's end and of the connection."""
-    fields = []
-    if is_chunked:
-        fields.append(b"transfer-encoding: chunked")
-    elif is_empty and status == 424:
-        fields.append(b"content-length: 0")  # 204 and 304 need none, 424 does
-    if closes:
-        fields.append(b"connection: close")
-    return fields

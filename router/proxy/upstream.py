@@ -13,6 +13,8 @@ from router.core.headers import RawHeaders, single
 
 _MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
+#: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
+_COPY_BYTES = 16 * 1024
 
 
 class UpstreamLost(Exception):
@@ -42,10 +44,15 @@ class AnswerHead:
 
 
 class Sink(Protocol):
-    """Where an answer goes, piece by piece; `lost` or `end` is the last call."""
+    """Where an answer goes, piece by piece; `lost` or `end` is the last call.
+
+    `head` and `body` are called while the parser runs and only take what they are given. `flush` follows what came in
+    one read, `end` the last of it: then the connection may be used for another exchange at once.
+    """
 
     def head(self, head: AnswerHead) -> None: ...
     def body(self, chunk: bytes) -> None: ...
+    def flush(self) -> None: ...
     def end(self) -> None: ...
     def lost(self, error: UpstreamLost) -> None: ...
 
@@ -64,7 +71,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._expects_no_body = False
         self._until_close = False
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
+        self._has_head = False  # of this answer
+        self._head_bytes = 0  # at most: what came until the head was there
+        self._is_complete = False  # this answer
         self._has_answered = False  # a byte of this answer has come
         self._can_write = asyncio.Event()
         self._can_write.set()
@@ -96,11 +105,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._sink = sink
         self._expects_no_body = expects_no_body
-        self._has_answered = False
-        assert self._transport is not None
-        self._transport.write(head + body if len(body) < 65536 else head)
-        if len(body) >= 65536:
-            self._transport.write(body)
+        self._has_answered = self._has_head = self._is_complete = self._until_close = False
+        self._head_bytes = 0
+        transport = cast(asyncio.Transport, self._transport)
+        if len(body) < _COPY_BYTES:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
 
     async def write(self, chunk: bytes) -> None:
         """Send more of the body; waits while the instance does not keep up.
@@ -145,8 +156,19 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._has_answered = True
         try:
+            if not self._has_head:
+                self._head_bytes += len(data)
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._is_reusable = False
+            if not self._is_complete:
+                self._lose(UpstreamLost("garbage"))
+                return
+        if self._is_complete:
+            self._finish()
+        elif self._has_head:
+            self._sink.flush()
+        elif self._head_bytes > _MAX_HEAD_BYTES:
             self._lose(UpstreamLost("garbage"))
 
     def eof_received(self) -> bool:
@@ -168,43 +190,41 @@ class UpstreamConnection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
-        self._headers, self._head_bytes = [], 0  # forgets the trailers of the message before
-        if self._sink is None:
-            self._is_reusable = False  # more than was asked for: what follows is out of step
+        if self._is_complete:
+            raise ValueError("more than was asked for: what follows is out of step")
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
-        value = value or b""
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            raise ValueError("head of the answer too large")
-        self._headers.append((name, value))
+        if not self._has_head:  # afterwards come trailers, which end here
+            self._headers.append((name, value or b""))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        headers, self._headers = self._headers, []  # fields that follow are trailers
+        headers, self._headers = self._headers, []
+        if self._head_bytes > _MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in headers) > _MAX_HEAD_BYTES:
+            raise ValueError("head of the answer too large")
         if status < 200:
             return
+        self._has_head = True
         length, is_chunked = _framing(headers)
         has_body = not self._expects_no_body and status not in _NO_BODY
         self._until_close = has_body and length is None and not is_chunked
-        if self._sink is not None:
-            self._sink.head(AnswerHead(status, headers, length, has_body=has_body))
+        cast(Sink, self._sink).head(AnswerHead(status, headers, length, has_body=has_body))
         if self._expects_no_body:
             # The parser would wait for the announced body of an answer to HEAD, so this connection ends here.
             self._is_reusable = False
-            self._finish()
+            self._is_complete = True
 
     def on_body(self, chunk: bytes) -> None:
-        if self._sink is not None:
-            self._sink.body(chunk)
+        if not self._is_complete:
+            cast(Sink, self._sink).body(chunk)
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status == 101:
-            self._lose(UpstreamLost("garbage"))  # nobody asked to switch protocols
-        elif status >= 200:
+            raise ValueError("nobody asked to switch protocols")
+        if status >= 200:
             self._is_reusable = self._is_reusable and self._parser.should_keep_alive()
-            self._finish()
+            self._is_complete = True
 
     # Ends of an exchange
 

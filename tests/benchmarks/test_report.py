@@ -1,7 +1,7 @@
 """Ratios and the table."""
 
 from harness.measure import Run
-from harness.report import Spread, compare, requests_per_cpu_second, table
+from harness.report import Spread, compare, cpu_per_request, requests_per_cpu_second, table
 from harness.wrk import Answers
 
 
@@ -29,14 +29,22 @@ def test_target_is_judged_by_the_median() -> None:
     )
 
 
+def test_a_cost_is_met_from_below_and_in_every_round() -> None:
+    """A ratio of costs may be at most the target, and in no round above the worst that is borne."""
+    runs = [a_run("peer", number, 100) for number in range(3)] + [a_run("teal", number, 90) for number in range(2)]
+    good = compare([*runs, a_run("teal", 2, 110)], "teal", "peer", cpu_per_request, 1.0, is_cost=True, worst=1.15)
+    bad = compare([*runs, a_run("teal", 2, 120)], "teal", "peer", cpu_per_request, 1.0, is_cost=True, worst=1.15)
+    assert (good[0].is_met, bad[0].is_met) == (True, False)
+
+
 def test_each_number_of_connections_is_compared_by_itself() -> None:
     """Runs with 1 and with 8 connections give two comparisons."""
     runs = [a_run(name, 0, cpu_us, at) for at in (8, 1) for name, cpu_us in (("teal", 50), ("peer", 50.0 * (at + 1)))]
     comparisons = compare(runs, "teal", "peer", requests_per_cpu_second, target=2.0)
-    assert [(each.connections, each.ratio.median) for each in comparisons] == [(1, 2.0), (8, 9.0)]
+    assert [(each.connections, each.ratio.median) for each in comparisons] == [(8, 9.0), (1, 2.0)]
 
 
 def test_table_has_the_median_of_the_rounds() -> None:
     """Three rounds of one system are one line."""
     runs = [a_run("teal", number, cpu_us) for number, cpu_us in enumerate((10.0, 90.0, 20.0))]
-    assert table(runs).splitlines()[1].split() == ["teal", "32", "20.0", "21.0", "1000", "0.50", "2.00", "0", "3"]
+    assert table(runs).splitlines()[1].split() == ["-", "teal", "32", "20.0", "21.0", "1000", "0.50", "2.00", "0", "3"]

@@ -29,13 +29,13 @@ def test_output_without_a_summary_is_refused(output: str) -> None:
         parse(output)
 
 
-def test_key_follows_the_seed() -> None:
-    """The script takes the seed first and then the key."""
+def test_key_follows_the_seed_and_the_size() -> None:
+    """The script takes the seed, the size of the bodies and then the key."""
     call = command(Target(url="http://h/score", key="abc"), Load(connections=8, seconds=5, seed=7))
-    assert call[-4:] == ["http://h/score", "--", "7", "abc"]
+    assert call[-5:] == ["http://h/score", "--", "7", "430", "abc"]
 
 
 def test_no_key_is_no_argument() -> None:
-    """Without a key the script is given the seed alone."""
+    """Without a key the script is given the seed and the size alone."""
     call = command(Target(url="http://h/score"), Load(connections=8, seconds=5))
-    assert call[-2:] == ["--", "0"]
+    assert call[-3:] == ["--", "0", "430"]

@@ -20,7 +20,7 @@ from router.core.errors import (
     UpstreamReset,
 )
 from router.core.record import RequestRecord
-from router.core.replies import client_status, forwarded_head, refusal, router_fields, status_line
+from router.core.replies import Framing, client_status, forwarded_head, refusal, router_fields, status_line
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -74,11 +74,15 @@ def test_the_routers_own_time_leaves_out_the_instances() -> None:
     ]
 
 
+SIZED = Framing(is_chunked=False, is_empty=False, closes=False)
+CHUNKED = Framing(is_chunked=True, is_empty=False, closes=False)
+
+
 def test_a_forwarded_head() -> None:
     """The model's fields come first and as they were, then the router's."""
     one = record(status=200, model_status=200, deployment="blue")
     head = forwarded_head(
-        one, [(b"X-B", b"2"), (b"x-a", b"1")], [b"transfer-encoding: chunked"], now=10.0, http_date=DATE
+        one, [(b"X-B", b"2"), (b"x-a", b"1")], CHUNKED, now=10.0, http_date=DATE
     )
     assert head == (
         b"HTTP/1.1 200 OK\r\nX-B: 2\r\nx-a: 1\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
@@ -89,14 +93,14 @@ def test_a_forwarded_head() -> None:
 
 def test_the_models_date_is_kept() -> None:
     """A `Date` of the model is not doubled."""
-    head = forwarded_head(record(status=200), [(b"DATE", b"then")], [], now=10.0, http_date=DATE)
+    head = forwarded_head(record(status=200), [(b"DATE", b"then")], SIZED, now=10.0, http_date=DATE)
     assert head.lower().count(b"\r\ndate:") == 1
     assert b"DATE: then" in head
 
 
 def test_a_model_error_names_the_models_status() -> None:
     """A 424 says which status the model gave."""
-    head = forwarded_head(record(status=424, model_status=500), [], [], now=10.0, http_date=DATE)
+    head = forwarded_head(record(status=424, model_status=500), [], SIZED, now=10.0, http_date=DATE)
     assert head.startswith(b"HTTP/1.1 424 Failed Dependency\r\n")
     assert b"\r\nms-azureml-model-error-statuscode: 500\r\nms-azureml-model-error-reason: model_error\r\n" in head
 
