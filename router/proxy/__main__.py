@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--log-format", choices=("json", "console"), default="json")
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    parser.add_argument("--lane", choices=("fast", "full"), default="fast", help="full: without the fast lane")
     arguments = parser.parse_args()
     end_with_parent(arguments.parent)
     # One writer for log and access log: lines of two writers could end up within each other.
@@ -36,6 +37,7 @@ def main() -> int:
         link_fd=arguments.link_fd,
         log_style=arguments.log_format,
         log=writer,
+        has_fast_lane=arguments.lane == "fast",
     )
     factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

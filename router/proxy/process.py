@@ -15,11 +15,10 @@ from router.core.wire import Applied, Apply, Drain
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
-from router.proxy.full_lane import FullLane
+from router.proxy.clients import Clients
 from router.proxy.link import Link
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
-from router.proxy.server import FullLaneServer
 
 log = structlog.get_logger()
 
@@ -40,6 +39,7 @@ class ProxyOptions:
     link_fd: int
     log_style: Literal["json", "console"]
     log: LineWriter
+    has_fast_lane: bool = True
 
 
 class ProxyProcess:
@@ -51,7 +51,7 @@ class ProxyProcess:
         self._runtime = Runtime(AccessLog(self._writer, options.log_style))
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)
-        self._server = FullLaneServer(self._runtime, FullLane(self._runtime, self._mirror))
+        self._clients = Clients(self._runtime, self._mirror, has_fast_lane=options.has_fast_lane)
         self._listeners: list[asyncio.Server] = []
         self._drain = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -86,7 +86,7 @@ class ProxyProcess:
         for fd in self._options.listen_fds:
             listener = socket.socket(fileno=fd)
             listener.setblocking(False)
-            self._listeners.append(await loop.create_server(self._server, sock=listener, backlog=_BACKLOG))
+            self._listeners.append(await loop.create_server(self._clients, sock=listener, backlog=_BACKLOG))
 
     async def _follow(self, link: Link) -> None:
         async for message in link.messages():
@@ -112,7 +112,7 @@ class ProxyProcess:
             now = loop.time()
             process.loop_lag_s = max(0.0, now - due)
             due = max(due, now - _STATS_EVERY_S)
-            process.connections = len(self._server.connections)
+            process.connections = self._clients.open_now
             process.mirror_in_flight = self._mirror.in_flight
             process.mirror_held_bytes = self._mirror.held_bytes
             self._checks.sweep()
@@ -124,7 +124,7 @@ class ProxyProcess:
     def _sweep(self) -> None:
         self._runtime.sweep()
         self._mirror.sweep()
-        self._server.sweep()
+        self._clients.sweep()
 
     async def _finish_requests(self) -> None:
         """Stop accepting, tell every client to close, and wait for what is in flight."""
@@ -138,23 +138,23 @@ class ProxyProcess:
                 await self._wait_for_connections()
 
     async def _wait_for_connections(self) -> None:
-        all_closed = asyncio.create_task(self._server.all_closed.wait(), name="all-closed")
+        all_closed = asyncio.create_task(self._clients.all_closed.wait(), name="all-closed")
         hurried = asyncio.create_task(self._hurry.wait(), name="hurried")
         try:
             while not (all_closed.done() or hurried.done()):
                 await asyncio.wait((all_closed, hurried), timeout=_IDLE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                 # Busy ones close by themselves after their answers, unless an answer began before the drain did.
-                self._server.close_idle(_IDLE_GRACE_S)
+                self._clients.close_idle(_IDLE_GRACE_S)
         finally:
             all_closed.cancel()
             hurried.cancel()
 
     async def _stop(self, link: Link) -> None:
-        cut = sum(not connection.is_idle for connection in self._server.client_connections)
+        cut = self._clients.busy_now
         if cut:
             log.warning("drain.cut", requests=cut)
-        await self._server.shutdown(0.1)
-        await self._mirror.close()
+        await self._clients.shutdown(0.1)
+        self._mirror.close()
         await self._checks.close()
         self._runtime.pool.close()
         link.tell(self._runtime.stats())

@@ -14,6 +14,7 @@ from router.core.stats import Totals, count
 from router.core.table import DeploymentSpec, RoutingTable, TableSpec
 from router.core.wire import Apply, ProxyLimits, Stats
 from router.proxy.access_log import AccessLog
+from router.proxy.deadlines import Deadlines
 from router.proxy.pool import Pool
 
 
@@ -26,6 +27,7 @@ class Runtime:
         self.totals = Totals()
         self.tokens = TokenCache()
         self.pool = Pool(self.now)
+        self.deadlines = Deadlines(self.now)
         self.is_draining = False
         self.has_table = asyncio.Event()
         self._access_log = access_log

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from itertools import chain
 
+import msgspec
 from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
 
@@ -168,7 +169,8 @@ class Scoring:
         if outgoing.is_streamed:
             self._mirror.skip(chosen.endpoint, "body_too_large")
         else:
-            self._mirror.offer(chosen, shadow, outgoing)
+            copy = msgspec.structs.replace(outgoing, target=chosen.target_at(shadow))
+            self._mirror.offer(chosen.endpoint, shadow, copy)
 
     # Step 4
 

@@ -19,13 +19,16 @@ class ClientConnection(BodyWatch):
 
     __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime")
 
-    def __init__(self, server: "FullLaneServer", runtime: Runtime, lane: FullLane, **kwargs: Any) -> None:
+    def __init__(
+        self, server: "FullLaneServer", runtime: Runtime, lane: FullLane, head_since: float, **kwargs: Any
+    ) -> None:
         super().__init__(server, **kwargs)
         self._runtime = runtime
         self._lane = lane
         self._is_busy = False
         self._has_begun_head = False
-        self._idle_since = self._head_since = runtime.now()  # a new connection owes us a head
+        self._idle_since = runtime.now()
+        self._head_since = head_since
 
     @property
     def is_idle(self) -> bool:
@@ -74,26 +77,45 @@ class ClientConnection(BodyWatch):
         return self._lane.refuse_malformed(request, exc)
 
 
-class FullLaneServer(Server):
-    """Makes client connections and knows those that are open."""
+class OpenConnections:
+    """How many clients are connected, on whichever lane."""
 
-    def __init__(self, runtime: Runtime, lane: FullLane) -> None:
+    def __init__(self) -> None:
+        self.number = 0
+        self.all_closed = asyncio.Event()
+        self.all_closed.set()
+
+    def made(self) -> None:
+        self.number += 1
+        self.all_closed.clear()
+
+    def lost(self) -> None:
+        self.number -= 1
+        if not self.number:
+            self.all_closed.set()
+
+
+class FullLaneServer(Server):
+    """Makes aiohttp's connections and knows those that are open."""
+
+    def __init__(self, runtime: Runtime, lane: FullLane, opened: OpenConnections) -> None:
         # The handler is cancelled when its client goes away: the instance's connection is closed with it.
         super().__init__(_handle, handler_cancellation=True)
         self._runtime = runtime
         self._lane = lane
-        self._open = 0
-        self.all_closed = asyncio.Event()
-        self.all_closed.set()
+        self._opened = opened
 
     def __call__(self) -> ClientConnection:
+        return self.make(self._runtime.now())
+
+    def make(self, head_since: float) -> ClientConnection:
+        """A connection whose client owes a head since `head_since` (monotonic seconds)."""
         limits = self._runtime.limits
-        totals = self._runtime.totals.process
-        totals.connections_opened += 1
         return ClientConnection(
             self,
             self._runtime,
             self._lane,
+            head_since,
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # bodies go through as they are
@@ -123,14 +145,11 @@ class FullLaneServer(Server):
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._open += 1
-        self.all_closed.clear()
+        self._opened.made()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self._open -= 1
-        if not self._open:
-            self.all_closed.set()
+        self._opened.lost()
 
 
 async def _handle(request: BaseRequest) -> StreamResponse:

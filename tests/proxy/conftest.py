@@ -17,10 +17,9 @@ from router.core.wire import Apply, ProxyLimits
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
-from router.proxy.full_lane import FullLane
+from router.proxy.clients import Clients
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
-from router.proxy.server import FullLaneServer
 from tests.proxy.peers import Peer, Script, answer_ok, running
 
 KEY = "the-primary-key"
@@ -30,14 +29,14 @@ PATH = "/api/v1/endpoint/churn/score"
 class Proxy:
     """A running data plane, with what a test looks at."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, has_fast_lane: bool) -> None:
         self._log = log
         self._fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._writer = LineWriter(self._fd, 1_000_000)
         self.runtime = Runtime(AccessLog(self._writer, "json"))
         self.mirror = Mirror(self.runtime)
         self.checks = ReturnChecks(self.runtime)
-        self.server = FullLaneServer(self.runtime, FullLane(self.runtime, self.mirror))
+        self.clients = Clients(self.runtime, self.mirror, has_fast_lane=has_fast_lane)
         self.port = 0
 
     @property
@@ -45,7 +44,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     async def start(self) -> asyncio.Server:
-        listener = await asyncio.get_running_loop().create_server(self.server, "127.0.0.1", 0)
+        listener = await asyncio.get_running_loop().create_server(self.clients, "127.0.0.1", 0)
         self.port = listener.sockets[0].getsockname()[1]
         return listener
 
@@ -67,15 +66,15 @@ class Proxy:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
     async def close(self) -> None:
-        await self.server.shutdown(0.1)
-        await self.mirror.close()
+        await self.clients.shutdown(0.1)
+        self.mirror.close()
         await self.checks.close()
         self.runtime.pool.close()
         self._writer.close(1.0)
         os.close(self._fd)
 
 
-@pytest.fixture(params=["full"])
+@pytest.fixture(params=["fast", "full"])
 def lane(request: pytest.FixtureRequest) -> str:
     """The lane under test; every behaviour holds on each."""
     return str(request.param)
@@ -84,7 +83,7 @@ def lane(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def proxy(lane: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy without a table."""
-    running_proxy = Proxy(tmp_path / "access.log")
+    running_proxy = Proxy(tmp_path / "access.log", has_fast_lane=lane == "fast")
     listener = await running_proxy.start()
     yield running_proxy
     listener.close()

@@ -19,8 +19,8 @@ async def test_an_unfinished_head_is_given_up(proxy: Proxy, peer: StartPeer, raw
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
     silent, slow = await raw(), await raw()
     await slow.send(b"POST /sc")
-    await until(lambda: len(proxy.server.connections) == 2)
-    proxy.server.sweep()
+    await until(lambda: proxy.clients.open_now == 2)
+    proxy.clients.sweep()
     assert await silent.rest() == b""
     assert await slow.rest() == b""
 
@@ -45,7 +45,7 @@ async def test_the_head_timeout_spares_those_who_are_at_work_or_idle(
     await idle.answer()
     await busy.send(post(b"late"))
     await one.requests(2)
-    proxy.server.sweep()
+    proxy.clients.sweep()
     gate.set()
     assert (await busy.answer())[0] == 200
     await idle.send(post())

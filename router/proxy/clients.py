@@ -1,0 +1,287 @@
+"""Client connections: each begins on the fast lane, and is handed over at the first request that is not plain."""
+
+import asyncio
+from typing import cast
+
+import structlog
+
+from router.proxy.fast_lane import FastLane, Understood
+from router.proxy.full_lane import FullLane
+from router.proxy.live import LiveExchange
+from router.proxy.mirror import Mirror
+from router.proxy.runtime import Runtime
+from router.proxy.server import ClientConnection, FullLaneServer, OpenConnections
+
+log = structlog.get_logger()
+
+#: A body that takes longer than this to come is the full lane's, with its limits on pace and silence.
+_BODY_WAIT_S = 0.1
+#: Bytes of further requests above which a client that is being answered is not read any more.
+_HELD_BYTES = 64 * 1024
+
+
+class FastConnection(asyncio.Protocol):
+    """One client's connection on the fast lane: bytes that it does not take, it has not touched."""
+
+    __slots__ = (
+        "_clients",
+        "_exchange",
+        "_held",
+        "_is_waiting",
+        "_lane",
+        "_missing_bytes",
+        "_transport",
+        "deadline",
+        "forwarded_for",
+        "head_since",
+        "idle_since",
+        "is_stalled",
+    )
+
+    def __init__(self, clients: "Clients", lane: FastLane, now: float) -> None:
+        self._clients = clients
+        self._lane = lane
+        self._transport: asyncio.Transport | None = None
+        self._exchange: LiveExchange | None = None
+        self.forwarded_for = b""
+        self._held: list[bytes] = []  # received, and not looked at yet
+        self._missing_bytes = 0  # of the body, until what is held is a whole request
+        self._is_waiting = False  # for them
+        self.deadline = 0.0  # of that
+        self.idle_since = now
+        self.head_since = now  # a new connection owes us a head
+        self.is_stalled = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Before or between requests, and nothing of the next one has come."""
+        return self._exchange is None and not self._held
+
+    def close(self) -> None:
+        """Close once what was written has gone out; at once if we wait for that already."""
+        if self._transport is not None:
+            if self._transport.is_closing():
+                self._transport.abort()
+            self._transport.close()
+            self.idle_since = self._clients.now()
+
+    def abort(self) -> None:
+        """Close at once, whatever is going on."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._give_up()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        forwarded_for = b"X-Forwarded-For: " + peer[0].encode() + b"\r\n" if isinstance(peer, tuple) else b""
+        self.forwarded_for = forwarded_for + b"X-Forwarded-Host: "
+        self._clients.made(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._stop_waiting()
+        self._give_up()
+        self._clients.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None and not self._held and not self.is_stalled:
+            self._take(data)
+        else:
+            self._hold(data)
+
+    def pause_writing(self) -> None:
+        self.is_stalled = True
+        if self._exchange is not None:
+            self._exchange.pause()
+
+    def resume_writing(self) -> None:
+        self.is_stalled = False
+        if self._exchange is not None:
+            self._exchange.resume()
+        else:
+            self._go_on()
+
+    # Requests
+
+    def _take(self, data: bytes) -> None:
+        """Answer what is a whole plain request, wait for the rest of one, and hand over everything else."""
+        request = self._lane.understand(data)
+        if request is None:
+            self._hand_over(data)
+        elif request.missing_bytes:
+            self._wait(data, request)
+        else:
+            self.head_since = 0.0
+            exchange = self._lane.score(self, request)
+            if exchange is not None:
+                self._exchange = exchange
+
+    def _wait(self, data: bytes, request: Understood) -> None:
+        self._held.append(data)
+        self._missing_bytes = request.missing_bytes
+        self._is_waiting = True
+        self.deadline = self._clients.now() + _BODY_WAIT_S
+        self._clients.deadlines.add(self)
+
+    def _stop_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._clients.deadlines.discard(self)
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        if self._is_waiting:
+            self._missing_bytes -= len(data)
+            if self._missing_bytes <= 0:
+                self._stop_waiting()
+                self._go_on()
+        elif sum(map(len, self._held)) > _HELD_BYTES and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Look at what came while we could not."""
+        if self._held and not self.is_stalled and self._transport is not None:
+            data, self._held = b"".join(self._held), []
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+                self._take(data)
+
+    def expire(self) -> None:
+        """The rest of a body did not come soon."""
+        self._stop_waiting()
+        data, self._held = b"".join(self._held), []
+        self._hand_over(data)
+
+    def _give_up(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+
+    def _hand_over(self, data: bytes) -> None:
+        transport, self._transport = self._transport, None
+        assert transport is not None
+        self._clients.hand_over(self, transport, data)
+
+    # Client
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def done(self, *, closes: bool) -> None:
+        """The answer is complete."""
+        self._exchange = None
+        self.idle_since = self._clients.now()
+        if closes:
+            if self._transport is not None:
+                self._transport.close()
+        elif self._held:
+            self._go_on()
+
+    def cut(self) -> None:
+        """The answer is broken: the client must not take it for a whole one."""
+        self._exchange = None
+        self.abort()
+
+
+class Clients:
+    """Makes connections for clients, on the fast lane unless it is switched off, and knows those that are open."""
+
+    def __init__(self, runtime: Runtime, mirror: Mirror, *, has_fast_lane: bool = True) -> None:
+        self.now = runtime.now
+        self.deadlines = runtime.deadlines
+        self._runtime = runtime
+        self._lane = FastLane(runtime, mirror) if has_fast_lane else None
+        self._fast: set[FastConnection] = set()
+        self._opened = OpenConnections()
+        self._full = FullLaneServer(runtime, FullLane(runtime, mirror), self._opened)
+        self._is_ticking = False
+
+    def __call__(self) -> asyncio.Protocol:
+        self._runtime.totals.process.connections_opened += 1
+        if self._lane is None:
+            return self._full()
+        return FastConnection(self, self._lane, self.now())
+
+    @property
+    def all_closed(self) -> asyncio.Event:
+        return self._opened.all_closed
+
+    @property
+    def open_now(self) -> int:
+        return self._opened.number
+
+    @property
+    def busy_now(self) -> int:
+        """Connections on which something is going on."""
+        return sum(not one.is_idle for one in self._connections)
+
+    def sweep(self) -> None:
+        """Close connections that do not get to the end of a head."""
+        self._full.sweep()
+        earlier = self.now() - self._runtime.limits.head_timeout_s
+        for connection in list(self._fast):
+            if connection.is_idle and 0 < connection.head_since < earlier:
+                connection.abort()
+
+    def close_idle(self, idle_s: float) -> None:
+        """Close connections on which nothing has happened for `idle_s` seconds."""
+        self._full.close_idle(idle_s)
+        self._close_idle_fast(idle_s)
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Cut every connection."""
+        for connection in list(self._fast):
+            connection.abort()
+        await self._full.shutdown(timeout_s)
+
+    # FastConnection
+
+    def made(self, connection: FastConnection) -> None:
+        self._fast.add(connection)
+        self._opened.made()
+        if not self._is_ticking:
+            self._tick_later()
+
+    def lost(self, connection: FastConnection) -> None:
+        if connection in self._fast:
+            self._fast.remove(connection)
+            self._opened.lost()
+
+    def hand_over(self, connection: FastConnection, transport: asyncio.Transport, data: bytes) -> None:
+        """Let aiohttp read the connection from here on, beginning with `data`."""
+        handler = self._full.make(connection.head_since or self.now())
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        if connection.is_stalled:
+            handler.pause_writing()
+        self.lost(connection)
+        handler.data_received(data)
+
+    @property
+    def _connections(self) -> list[FastConnection | ClientConnection]:
+        return [*self._fast, *self._full.client_connections]
+
+    def _close_idle_fast(self, idle_s: float) -> None:
+        earlier = self.now() - idle_s
+        for connection in list(self._fast):
+            if connection.is_idle and connection.idle_since <= earlier:
+                connection.close()
+
+    def _tick(self) -> None:
+        """Close connections whose client does not come back."""
+        self._is_ticking = False
+        timeout_s = self._runtime.limits.keepalive_timeout_s
+        if timeout_s > 0:
+            self._close_idle_fast(timeout_s)
+        if self._fast:
+            self._tick_later()
+
+    def _tick_later(self) -> None:
+        self._is_ticking = True
+        every_s = min(1.0, max(0.02, self._runtime.limits.keepalive_timeout_s / 4))
+        asyncio.get_running_loop().call_later(every_s, self._tick)
