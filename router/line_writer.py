@@ -5,6 +5,7 @@ import select
 import stat
 import threading
 import time
+from collections.abc import Sequence
 
 # Up to this many bytes a pipe takes a write whole or not at all, so lines of several processes never mix in one.
 _PIPE_BATCH_BYTES = select.PIPE_BUF
@@ -45,13 +46,19 @@ class LineWriter:
 
     def write(self, line: bytes) -> bool:
         """Queue a line, which ends with its newline; False if it was dropped. Never waits for the reader."""
+        return self.write_lines((line,))
+
+    def write_lines(self, lines: Sequence[bytes]) -> bool:
+        """Queue lines, all of them or none."""
+        size = sum(map(len, lines))
         with self._lock:
-            if self._queued_bytes + len(line) > self._max_bytes or self._closing.is_set():
-                self.dropped += 1
+            if self._queued_bytes + size > self._max_bytes or self._closing.is_set():
+                self.dropped += len(lines)
                 return False
-            self._lines.append(line)
-            self._queued_bytes += len(line)
-            if len(self._lines) == 1:
+            was_empty = not self._lines
+            self._lines += lines
+            self._queued_bytes += size
+            if was_empty:
                 self._wake.set()
             return True
 

@@ -1,8 +1,8 @@
 """Checking of keys and tokens, in constant time and without ever holding a key in clear."""
 
-import hashlib
-import hmac
 from collections.abc import Sequence
+from hashlib import sha256
+from hmac import compare_digest
 from typing import Literal
 
 import jwt
@@ -12,6 +12,7 @@ from router.core.errors import AccessDenied, AuthHeaderMissing
 AuthMode = Literal["key", "aml_token", "none"]
 
 _SCHEME = b"bearer "
+_USUAL_SCHEME = b"Bearer "
 _TOKEN_ALGORITHM = "HS256"
 _MAX_CREDENTIAL_BYTES = 4096
 
@@ -21,7 +22,7 @@ def digest(credential: bytes) -> bytes:
 
     Plain SHA-256 is enough: keys are 256 random bits, not passwords.
     """
-    return hashlib.sha256(credential).digest()
+    return sha256(credential).digest()
 
 
 def bearer(authorization: bytes | None) -> bytes:
@@ -30,7 +31,7 @@ def bearer(authorization: bytes | None) -> bytes:
     Raises:
         AuthHeaderMissing: there is no header, another scheme, or an empty or oversized credential.
     """
-    if authorization is None or authorization[:7].lower() != _SCHEME:
+    if authorization is None or (authorization[:7] != _USUAL_SCHEME and authorization[:7].lower() != _SCHEME):
         raise AuthHeaderMissing
     credential = authorization[7:].strip()
     if not credential or len(credential) > _MAX_CREDENTIAL_BYTES:
@@ -44,10 +45,10 @@ def check_key(credential: bytes, digests: Sequence[bytes]) -> None:
     Raises:
         AccessDenied: it is none of them.
     """
-    presented = digest(credential)
+    presented = sha256(credential).digest()
     matches = False
     for known in digests:  # every digest is compared, so that the time does not tell which one matched
-        matches |= hmac.compare_digest(presented, known)
+        matches |= compare_digest(presented, known)
     if not matches:
         raise AccessDenied
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 MIRROR_MARK = b"x-teal-mirror"
@@ -88,6 +90,16 @@ _ROLES = {
 # The two spellings that nearly every client uses are found without a change of case.
 _ROLES |= {name.title(): role for name, role in _ROLES.items()}
 
+# What `read_answer` does with a field.
+_ANSWER_LENGTH, _ANSWER_DATE = 0, 1
+_ANSWER_ROLES = {
+    **dict.fromkeys(_RESPONSE_REPLACED, _DROP),
+    b"content-length": _ANSWER_LENGTH,
+    b"date": _ANSWER_DATE,
+    **dict.fromkeys((b"content-type", b"server", b"content-encoding", b"x-ms-run-fn-exec-ms"), _PASS),
+}
+_ANSWER_ROLES |= {name.title(): role for name, role in _ANSWER_ROLES.items()}
+
 _CLIENT_REQUEST_ID_DROPS = re.compile(rb"[^A-Za-z0-9_-]")
 _CLIENT_REQUEST_ID_BYTES = 40
 
@@ -118,7 +130,7 @@ def read_head(headers: RawHeaders) -> RequestHead:
     )
 
 
-class PlainRequest(NamedTuple):
+class PlainRequest(msgspec.Struct, gc=False):
     """A head that needs no second thought: its body is framed by one length, and it names no other hop's fields.
 
     `lines` are the fields that go on to the instance, without line ends.
@@ -135,7 +147,7 @@ class PlainRequest(NamedTuple):
     closes: bool
 
 
-def read_plain_request(headers: RawHeaders, *, keep_credentials: bool) -> PlainRequest | None:
+def read_plain_request(headers: Iterable[tuple[bytes, bytes | None]], *, keep_credentials: bool) -> PlainRequest | None:
     """What `read_head` and `request_lines` find, in one pass; None for a head that is not plain.
 
     Not plain is what frames its body in another way, repeats a field that counts once, or says more of the connection
@@ -144,7 +156,8 @@ def read_plain_request(headers: RawHeaders, *, keep_credentials: bool) -> PlainR
     found: list[bytes | None] = _NOTHING_FOUND.copy()
     passed_on = _AUTHORIZATION if keep_credentials else _FIRST_PASSED_ON
     lines = []
-    for name, value in headers:
+    for name, some in headers:
+        value = some or b""
         role = _ROLES.get(name)
         if role is None:
             role = _role(name.lower())
@@ -217,14 +230,61 @@ def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:
     return kept
 
 
-def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The model's fields that go on to the client."""
-    return _passed_on(headers, _RESPONSE_REPLACED)
+class AnswerFields(msgspec.Struct, gc=False):
+    """The fields of a model's answer.
+
+    Attributes:
+        lines: Those that go on to the client, without line ends.
+        length: Of the body, as announced.
+        is_chunked: The parser takes chunks away.
+        has_date: The model said when.
+    """
+
+    lines: list[bytes]
+    length: int | None
+    is_chunked: bool
+    has_date: bool
+
+    def lines_without_length(self) -> list[bytes]:
+        """`lines` of an answer that has no body, less the length of the one that it might have had."""
+        return [line for line in self.lines if line[:15].lower() != b"content-length:"]
 
 
-def has_field(headers: RawHeaders, name: bytes) -> bool:
-    """Whether a field is there, by its lower-case name."""
-    return any(key.lower() == name for key, _ in headers)
+def read_answer(headers: RawHeaders) -> AnswerFields:
+    """Sort the fields of an answer whose parser has refused what is ambiguous, in one pass.
+
+    Raises:
+        ValueError: its body is coded in a way that we do not understand.
+    """
+    lines = []
+    length = None
+    is_chunked = has_date = has_connection = False
+    for name, value in headers:
+        role = _ANSWER_ROLES.get(name)
+        if role is None:
+            role = _answer_role(name.lower())
+        if role != _DROP:
+            lines.append(name + b": " + value)
+            if role == _ANSWER_LENGTH and length is None:
+                length = int(value)
+            elif role == _ANSWER_DATE:
+                has_date = True
+        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+            if is_chunked or value.lower() != b"chunked":  # the parser leaves any other coding in place
+                raise ValueError(f"transfer coding {value!r}")
+            is_chunked = True
+        elif len(name) == 10 and name.lower() == b"connection":
+            has_connection = True
+    if is_chunked:
+        length = None
+    if has_connection and (named := connection_named(headers)):
+        lines = [line for line in lines if line.partition(b":")[0].lower() not in named]
+    return AnswerFields(lines, length, is_chunked, has_date)
+
+
+def _answer_role(lower: bytes) -> int:
+    role = _ANSWER_ROLES.get(lower, _PASS)
+    return _DROP if role == _PASS and lower[:7] == _OWN_PREFIX else role
 
 
 def _passed_on(headers: RawHeaders, drop: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
@@ -239,11 +299,6 @@ def _passed_on(headers: RawHeaders, drop: frozenset[bytes]) -> list[tuple[bytes,
             kept.append(field)
     named = connection_named(headers) if has_connection else _NOTHING
     return [field for field in kept if field[0].lower() not in named] if named else kept
-
-
-def without_length(headers: RawHeaders) -> RawHeaders:
-    """The fields of an answer that has no body, less the length of the one that it might have had."""
-    return [field for field in headers if field[0].lower() != b"content-length"]
 
 
 def single(headers: RawHeaders, name: bytes) -> bytes | None:

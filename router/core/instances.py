@@ -154,11 +154,25 @@ class Deployment:
             NoReadyInstance: none is in the choice.
             QueueFull: all are busy and no place is left in the queue.
         """
+        best = None
+        for instance in self._instances.values():  # `can_take`, written out: this runs for every request
+            if instance.check_at is None and instance.is_ready and instance.is_listed:
+                if not instance.in_flight:
+                    best = instance
+                    break
+                if best is None or instance.in_flight < best.in_flight:
+                    best = instance
+        if best is not None and best.in_flight < self._max_concurrent and not self._queue:
+            self._take(best)
+            return best
+        return self._acquire_slowly()
+
+    def _acquire_slowly(self) -> Instance | None:
         candidates = self._candidates()
         if not candidates:
             raise NoReadyInstance
         if not self._queue:
-            best = candidates[0] if len(candidates) == 1 else min(candidates, key=_busy)
+            best = min(candidates, key=_busy)
             if best.in_flight < self._max_concurrent:
                 self._take(best)
                 return best
@@ -192,6 +206,16 @@ class Deployment:
         instance.in_flight -= 1
         self._forget_idle()
         self.serve_queue()
+
+    def finish(self, instance: Instance) -> None:
+        """A request that `instance` has answered whole gives back its place and ends."""
+        instance.failures = instance.ejections = 0
+        instance.in_flight -= 1
+        self.pending -= 1
+        if self._has_unlisted:
+            self._forget_idle()
+        if self._queue:
+            self.serve_queue()
 
     def serve_queue(self) -> None:
         """Hand free places to those who wait, longest first."""

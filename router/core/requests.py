@@ -1,6 +1,7 @@
 """The first steps of a request's life: find its endpoint, check its credential, choose its deployment."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from router.core import auth
@@ -83,13 +84,13 @@ def route(
     *,
     tokens: TokenCache,
     u: float,
-    wall_now: float,
+    wall_now: Callable[[], float],
 ) -> Chosen:
     """Steps 1 to 3: parse, authenticate, choose. Fills in what it finds on `record`.
 
     Args:
         u: Uniform in [0, 1).
-        wall_now: Unix time, for the expiry of tokens.
+        wall_now: Gives Unix time, for the expiry of tokens.
 
     Raises:
         RouterError: the answer for a request that goes nowhere.
@@ -121,7 +122,9 @@ def _check_forwardable(method: str, head: RequestHead) -> None:
         raise BadRequest("The only transfer coding that is understood is chunked.")
 
 
-def authenticate(endpoint: Endpoint, authorization: bytes | None, tokens: TokenCache, wall_now: float) -> None:
+def authenticate(
+    endpoint: Endpoint, authorization: bytes | None, tokens: TokenCache, wall_now: Callable[[], float]
+) -> None:
     """Accept a request for `endpoint` by its `Authorization` field.
 
     Raises:
@@ -134,4 +137,4 @@ def authenticate(endpoint: Endpoint, authorization: bytes | None, tokens: TokenC
     if spec.auth_mode == "key":
         auth.check_key(credential, spec.key_digests)
     else:
-        tokens.check(credential, spec.name, spec.token_secret, wall_now)
+        tokens.check(credential, spec.name, spec.token_secret, wall_now())

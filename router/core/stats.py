@@ -58,12 +58,23 @@ class DeploymentStats(msgspec.Struct):
 
     def request(self, record: RequestRecord, now: float) -> None:
         """Count one request that chose this deployment and has ended."""
-        count(self.live if record.route == "live" else self.pinned, record.status)
         if record.model_status:
             count(self.model, record.model_status)
-        self.duration.observe(now - record.began)
-        self.request_bytes += record.request_bytes
-        self.response_bytes += record.response_bytes
+        count(self.live if record.route == "live" else self.pinned, record.status)
+        self._add(now - record.began, record.request_bytes, record.response_bytes)
+
+    def answered(self, status: int, model_status: int, took_s: float, *, is_live: bool, sizes: tuple[int, int]) -> None:
+        """Count one request whose answer came from an instance; `sizes` are the bytes of request and response."""
+        count(self.model, model_status)
+        count(self.live if is_live else self.pinned, status)
+        self._add(took_s, *sizes)
+
+    def _add(self, took_s: float, request_bytes: int, response_bytes: int) -> None:
+        duration = self.duration
+        duration.counts[bisect_left(BUCKETS_S, took_s)] += 1
+        duration.sum_s += took_s
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
 
 
 class EndpointStats(msgspec.Struct):
@@ -140,7 +151,10 @@ class Totals(msgspec.Struct):
 
 
 def count(counts: dict[_Key, int], key: _Key) -> None:
-    counts[key] = counts.get(key, 0) + 1
+    try:
+        counts[key] += 1
+    except KeyError:
+        counts[key] = 1
 
 
 def _add_endpoint(mine: EndpointStats, theirs: EndpointStats) -> None:

@@ -1,5 +1,6 @@
 """One line per scoring request, in batches and without ever waiting for whoever reads them."""
 
+import asyncio
 import time
 from typing import Literal
 
@@ -10,6 +11,20 @@ from router.line_writer import LineWriter
 
 _USER_AGENT_CHARACTERS = 70
 _NO_MODEL_ERROR = frozenset((0, 200))  # 0: the model gave no status
+#: Lines are handed to the writer's thread together, at the latest after this time.
+_GATHER_S = 0.02
+_GATHER_LINES = 128
+
+_LINE = (
+    '{"timestamp":"%%b","method":%(method)s,"path":%(path)s,"endpoint_name":%(endpoint)s,'
+    '"deployment_name":%(deployment)s,"route":"%(route)s","protocol":"%(protocol)s","response_code":%(status)d,'
+    '"response_code_reason":"%(reason)s","model_status_code":%(model_status)d,"model_status_reason":"%(model_reason)s",'
+    '"request_payload_size":%%d,"response_payload_size":%%d,"user_agent":%%b,"x_request_id":"%%b",'
+    '"x_ms_client_request_id":"%%b","total_duration_ms":%%.3f,"request_duration_ms":%%.3f,'
+    '"response_duration_ms":%%.3f,"request_throttling_delay_ms":%(request_throttled_ms).3f,'
+    '"response_throttling_delay_ms":%(response_throttled_ms).3f,"generation":%(generation)d,"event":"request.done"}\n'
+)
+_encode = msgspec.json.Encoder().encode
 
 
 class AccessLog:
@@ -17,8 +32,10 @@ class AccessLog:
 
     def __init__(self, writer: LineWriter, style: Literal["json", "console"]) -> None:
         self.is_on = True
+        self.is_json = style == "json"
         self._writer = writer
-        self._format = _JsonLine() if style == "json" else _console_line
+        self._lines: list[bytes] = []
+        self._clock = _Clock()
 
     @property
     def dropped(self) -> int:
@@ -27,82 +44,100 @@ class AccessLog:
 
     def write(self, record: RequestRecord, now: float) -> None:
         """Log a request that ended at `now` (monotonic seconds)."""
-        if self.is_on:
-            self._writer.write(self._format(record, now))
-
-
-class _Line(msgspec.Struct):
-    """One line, in the order of its fields."""
-
-    timestamp: str
-    method: str
-    path: str
-    endpoint_name: str
-    deployment_name: str
-    route: str
-    protocol: str
-    response_code: int
-    response_code_reason: str
-    model_status_code: int
-    model_status_reason: str
-    request_payload_size: int
-    response_payload_size: int
-    user_agent: str
-    x_request_id: str
-    x_ms_client_request_id: str
-    total_duration_ms: float
-    request_duration_ms: float
-    response_duration_ms: float
-    request_throttling_delay_ms: float
-    response_throttling_delay_ms: float
-    generation: int
-    event: str = "request.done"
-
-
-class _JsonLine:
-    """Makes a line of a record; most lines share their second's timestamp with the one before."""
-
-    def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode
-        self._second = 0
-        self._timestamp = ""
-
-    def __call__(self, record: RequestRecord, now: float) -> bytes:
+        if not self.is_on:
+            return
+        if not self.is_json:
+            self._add(_console_line(record, now))
+            return
         sent = record.began if record.sent is None else record.sent
         answered = now if record.answered is None else record.answered
-        line = _Line(
-            self._now(),
-            record.method,
-            record.path,
-            record.endpoint,
-            record.deployment,
-            record.route,
-            record.protocol,
-            record.status,
-            record.reason,
-            record.model_status,
-            "model_error" if record.model_status not in _NO_MODEL_ERROR else "",
+        line = line_template(record) % (
+            self._clock.text(now),
             record.request_bytes,
             record.response_bytes,
-            record.user_agent[:_USER_AGENT_CHARACTERS],
-            record.request_id,
-            record.client_request_id,
-            _ms(now - record.began),
-            _ms(sent - record.began),
-            _ms(now - answered),
-            _ms(record.request_throttled_s),
-            _ms(record.response_throttled_s),
-            record.generation,
+            quoted_agent(record.user_agent),
+            record.request_id.encode(),
+            record.client_request_id.encode(),
+            (now - record.began) * 1000,
+            (sent - record.began) * 1000,
+            (now - answered) * 1000,
         )
-        return self._encode(line) + b"\n"
+        self._add(line)
 
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._timestamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._timestamp}{int((now - second) * 1e6):06d}Z"
+    def write_line(self, template: bytes, now: float, *values: object) -> None:
+        """Log a request by the template of its kind; `values` as `write` fills them in, after the time."""
+        self._add(template % (self._clock.text(now), *values))
+
+    def flush(self) -> None:
+        """Hand over what was gathered."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._writer.write_lines(lines)
+
+    def _add(self, line: bytes) -> None:
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
+            asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+        elif len(lines) >= _GATHER_LINES:
+            self.flush()
+
+
+def line_template(record: RequestRecord) -> bytes:
+    """The line of a request, but for what differs among those to one deployment that were answered alike."""
+    text = _LINE % {
+        "method": _json(record.method),
+        "path": _json(record.path),
+        "endpoint": _json(record.endpoint),
+        "deployment": _json(record.deployment),
+        "route": record.route,
+        "protocol": record.protocol,
+        "status": record.status,
+        "reason": record.reason,
+        "model_status": record.model_status,
+        "model_reason": "model_error" if record.model_status not in _NO_MODEL_ERROR else "",
+        "request_throttled_ms": record.request_throttled_s * 1000,
+        "response_throttled_ms": record.response_throttled_s * 1000,
+        "generation": record.generation,
+    }
+    return text.encode()
+
+
+def quoted_agent(user_agent: str) -> bytes:
+    """A client's name as JSON."""
+    return _encode(user_agent[:_USER_AGENT_CHARACTERS]) if user_agent else b'""'
+
+
+def _json(text: str) -> str:
+    """Text as JSON, for a template in which a percent sign stands for a value."""
+    return _encode(text).decode().replace("%", "%%")
+
+
+class _Clock:
+    """Wall time as text, from the monotonic clock; most lines share their millisecond with the one before."""
+
+    def __init__(self) -> None:
+        self._millisecond = -1
+        self._text = b""
+        self._second = b""
+        self._second_began = self._second_ends = 0.0
+
+    def text(self, now: float) -> bytes:
+        """The time at `now` (monotonic seconds), which is about now."""
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._text = self._render(now)
+        return self._text
+
+    def _render(self, now: float) -> bytes:
+        if not self._second_began <= now < self._second_ends:
+            wall = time.time()
+            self._second_began = time.monotonic() - wall % 1.0
+            self._second_ends = self._second_began + 1.0
+            self._second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(wall))).encode()
+        fraction_ms = min(999, max(0, int((now - self._second_began) * 1000)))
+        return b"%b.%03dZ" % (self._second, fraction_ms)
 
 
 def _console_line(record: RequestRecord, now: float) -> bytes:
@@ -112,7 +147,3 @@ def _console_line(record: RequestRecord, now: float) -> bytes:
     took_ms = (now - record.began) * 1000
     printable = record.path.encode("unicode_escape").decode()
     return f"{clock} {record.method} {printable} {record.status}{reason} {where} {took_ms:.1f} ms\n".encode()
-
-
-def _ms(seconds: float) -> float:
-    return int(seconds * 1e6) / 1e3 if seconds > 0 else 0.0

@@ -1,11 +1,12 @@
 """Client connections: each begins on the fast lane, and is handed over at the first request that is not plain."""
 
 import asyncio
+from time import monotonic
 from typing import cast
 
 import structlog
 
-from router.proxy.fast_lane import FastLane, Understood
+from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
 from router.proxy.live import LiveExchange
 from router.proxy.mirror import Mirror
@@ -63,7 +64,7 @@ class FastConnection(asyncio.Protocol):
             if self._transport.is_closing():
                 self._transport.abort()
             self._transport.close()
-            self.idle_since = self._clients.now()
+            self.idle_since = monotonic()
 
     def abort(self) -> None:
         """Close at once, whatever is going on."""
@@ -108,22 +109,19 @@ class FastConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Answer what is a whole plain request, wait for the rest of one, and hand over everything else."""
-        request = self._lane.understand(data)
-        if request is None:
+        taken = self._lane.take(self, data)
+        if taken is None:
             self._hand_over(data)
-        elif request.missing_bytes:
-            self._wait(data, request)
-        else:
-            self.head_since = 0.0
-            exchange = self._lane.score(self, request)
-            if exchange is not None:
-                self._exchange = exchange
+        elif not isinstance(taken, int):
+            self._exchange = taken
+        elif taken:
+            self._wait(data, taken)
 
-    def _wait(self, data: bytes, request: Understood) -> None:
+    def _wait(self, data: bytes, missing_bytes: int) -> None:
         self._held.append(data)
-        self._missing_bytes = request.missing_bytes
+        self._missing_bytes = missing_bytes
         self._is_waiting = True
-        self.deadline = self._clients.now() + _BODY_WAIT_S
+        self.deadline = monotonic() + _BODY_WAIT_S
         self._clients.deadlines.add(self)
 
     def _stop_waiting(self) -> None:
@@ -172,10 +170,11 @@ class FastConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def done(self, *, closes: bool) -> None:
+    def done(self, now: float, *, closes: bool) -> None:
         """The answer is complete."""
         self._exchange = None
-        self.idle_since = self._clients.now()
+        self.idle_since = now
+        self.head_since = 0.0
         if closes:
             if self._transport is not None:
                 self._transport.close()

@@ -1,10 +1,13 @@
 """One request on the fast lane, from its instance to its client."""
 
+from time import monotonic
 from typing import Protocol
 
 from router.core.errors import RouterError, UpstreamReset
+from router.core.headers import PlainRequest
 from router.core.record import RequestRecord
-from router.core.replies import Framing, chunk, client_status, forwarded_head, refusal
+from router.core.replies import Framing, chunk, client_status, forwarded_head, plain_head, refusal
+from router.proxy.access_log import quoted_agent
 from router.proxy.direct import DirectExchange
 from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
@@ -23,57 +26,55 @@ class Client(Protocol):
     is_stalled: bool
 
     def write(self, data: bytes) -> None: ...
-    def done(self, *, closes: bool) -> None: ...
+    def done(self, now: float, *, closes: bool) -> None: ...
     def cut(self) -> None: ...
 
 
 class LiveExchange(DirectExchange):
     """Forwards one request and streams its answer.
 
+    Nearly every request is sent at once and gets a 200 that comes whole; what else may happen costs a `RequestRecord`.
+
     Args:
+        began: Monotonic seconds.
         rest: The request as its instance gets it, after the first line and `Host`.
         body: What follows, if it is not in `rest` already.
-        closes: The client wants its connection closed.
     """
 
     _head: AnswerHead | None = None
     _framing: Framing | None = None
+    _record: RequestRecord | None = None
+    _sent: float | None = None
+    _answered: float | None = None
+    _may_wait = True
 
     def __init__(
-        self,
-        runtime: Runtime,
-        client: Client,
-        leg: Leg,
-        record: RequestRecord,
-        *,
-        rest: bytes,
-        body: bytes,
-        closes: bool,
+        self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, *, request_id: str, began: float
     ) -> None:
         self._runtime = runtime
         self._pool = runtime.pool
         self._deployment = leg.state
         self._may_resend = leg.is_idempotent
-        self._may_wait = True
         self._client = client
         self._leg = leg
-        self._record = record
-        self._rest = rest
-        self._body = body
-        self._closes = closes
+        self._plain = plain
+        self._request_id = request_id
+        self._began = began
         self._parts: list[bytes] = []
-        self.deadline = record.began + leg.timeout_s
+        self.deadline = began + leg.timeout_s
+        self.rest = b""
+        self.request_body = b""
 
     def send_on(self, connection: UpstreamConnection) -> None:
-        self._record.sent = self._runtime.now()
-        connection.send(self._leg.start(connection.address) + self._rest, self._body, self)
+        self._sent = monotonic()
+        connection.send(self._leg.start(connection.address) + self.rest, self.request_body, self)
 
     # The answer
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True
         self._head = head
-        self._record.answered = self._runtime.now()
+        self._answered = monotonic()
 
     def body(self, part: bytes) -> None:
         self._parts.append(part)
@@ -85,14 +86,20 @@ class LiveExchange(DirectExchange):
             self._connection.pause()
 
     def end(self) -> None:
-        self._write(is_last=True)
-        self.finish()
-        self._end(closes=self._closes)
+        head = self._head
+        assert head is not None
+        is_plain = head.status == 200 and head.length is not None and self._record is None
+        if is_plain and not self._plain.closes and self._plain.deployment is None and not self._runtime.is_draining:
+            self._end_plainly(head)
+        else:
+            self._write(is_last=True)
+            self.finish()
+            self._end()
 
     def progress(self) -> None:
         """The client has taken, or its instance has sent, something of an answer that has begun."""
         if self._has_head:
-            self.deadline = self._runtime.now() + ANSWER_IDLE_S
+            self.deadline = monotonic() + ANSWER_IDLE_S
 
     def pause(self) -> None:
         """The client does not keep up."""
@@ -107,65 +114,114 @@ class LiveExchange(DirectExchange):
     # Ends without an answer
 
     def fail(self, error: RouterError) -> None:
-        self._record.reason = error.code
-        if self._record.status:  # the head of an answer is out: all that is left is to cut it short
+        record = self._remember()
+        if record.status:  # the head of an answer is out: all that is left is to cut it short
+            record.reason = error.code
             self._cut()
         else:
-            self._closes = refuse(self._runtime, self._client, self._record, error, closes=self._closes)
-            self._end(closes=self._closes)
+            self._plain.closes = refuse(self._runtime, self._client, record, error, closes=self._plain.closes)
+            self._end()
 
     def broke_off(self, error: UpstreamLost) -> None:
         self.upstream_failed(error.reason)
         self._write(is_last=False)  # what came in the same read as the news of its end
-        self._record.reason = UpstreamReset.code
-        self._end(closes=True)  # short of its announced end
+        self._remember().reason = UpstreamReset.code
+        self._plain.closes = True  # short of its announced end
+        self._end()
 
     def expire(self) -> None:
         if self._has_head:
-            self._record.reason = UpstreamReset.code
+            self._remember().reason = UpstreamReset.code
             self._cut()
         else:
             super().expire()
 
     def client_gone(self) -> None:
         """Nobody waits for the answer any more."""
-        self._record.status = self._record.status or CLIENT_GONE
-        self._record.reason = "client_gone"
+        record = self._remember()
+        record.status = record.status or CLIENT_GONE
+        record.reason = "client_gone"
         self._leave()
 
+    def _end_plainly(self, head: AnswerHead) -> None:
+        """Steps 6 and 7 for an answer that is here as a whole: `_write`, `finish` and `_end` at once."""
+        parts, leg, runtime, plain = self._parts, self._leg, self._runtime, self._plain
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        began, sent, answered, now = self._began, self._sent, self._answered, monotonic()
+        request_id, client_id = self._request_id.encode(), plain.client_request_id
+        own_s = now - began - (answered - sent)  # type: ignore[operator]  # it was sent and answered
+        start = plain_head(
+            head.fields, leg.constant, (request_id, client_id), own_s=own_s, http_date=runtime.http_date()
+        )
+        self._client.write(start + body)
+        connection, instance = self._connection, self._instance
+        self._connection = self._instance = None
+        self._pool.give_back(connection, now)  # type: ignore[arg-type]  # the answer came over it
+        runtime.deadlines.discard(self)
+        leg.state.finish(instance)  # type: ignore[arg-type]  # the connection's
+        leg.stats.answered(200, 200, now - began, is_live=True, sizes=(plain.length, len(body)))
+        log = runtime.access_log
+        if log.is_on and log.is_json:
+            log.write_line(
+                leg.log_line,
+                now,
+                plain.length,
+                len(body),
+                quoted_agent(plain.user_agent.decode("latin-1")) if plain.user_agent else b'""',
+                request_id,
+                client_id,
+                (now - began) * 1000,
+                (sent - began) * 1000,  # type: ignore[operator]
+                (now - answered) * 1000,  # type: ignore[operator]
+            )
+        elif log.is_on:
+            log.write(self._remember(response_bytes=len(body), status=200, model_status=200), now)
+        self._client.done(now, closes=False)
+
     def _write(self, *, is_last: bool) -> None:
+        record = self._remember()
         parts = self._parts
         part = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self._record.response_bytes += len(part)
-        framing = self._framing
-        if framing is None:
-            framing, start = self._start()
-            if framing.is_chunked:
-                part = chunk(part, is_last=is_last)
+        record.response_bytes += len(part)
+        start = b""
+        if self._framing is None:
+            self._framing, start = self._start(record)
+        if self._framing.is_chunked:
+            part = chunk(part, is_last=is_last)
+        if start or part:
             self._client.write(start + part)
-        else:
-            if framing.is_chunked:
-                part = chunk(part, is_last=is_last)
-            if part:
-                self._client.write(part)
 
-    def _start(self) -> tuple[Framing, bytes]:
+    def _start(self, record: RequestRecord) -> tuple[Framing, bytes]:
         head = self._head
         assert head is not None
-        record = self._record
         runtime = self._runtime
         record.model_status = head.status
-        record.status = client_status(head.status, self._leg.model_errors)
-        self._closes = self._closes or runtime.is_draining
-        is_chunked = head.has_body and head.length is None
-        framing = self._framing = Framing(is_chunked, not head.has_body, self._closes)
-        start = forwarded_head(record, head.headers, framing, now=runtime.now(), http_date=runtime.http_date())
-        return framing, start
+        record.status = client_status(head.status, self._leg.route.spec.model_errors)
+        self._plain.closes = self._plain.closes or runtime.is_draining
+        framing = Framing(head.has_body and head.length is None, not head.has_body, self._plain.closes)
+        return framing, forwarded_head(record, head.fields, framing, now=monotonic(), http_date=runtime.http_date())
 
-    def _end(self, *, closes: bool) -> None:
+    def _remember(self, **fields: int) -> RequestRecord:
+        """The record of this request, brought up to date."""
+        plain = self._plain
+        record = self._record
+        if record is None:
+            record = self._record = self._leg.record(
+                began=self._began,
+                request_id=self._request_id,
+                client_request_id=plain.client_request_id.decode(),
+                user_agent=plain.user_agent.decode("latin-1"),
+                route="live" if plain.deployment is None else "pinned",
+                request_bytes=plain.length,
+                **fields,
+            )
+        record.sent, record.answered = self._sent, self._answered
+        return record
+
+    def _end(self) -> None:
         self._leave()
-        self._client.done(closes=closes)
+        self._client.done(monotonic(), closes=self._plain.closes)
 
     def _cut(self) -> None:
         self._leave()
@@ -174,7 +230,7 @@ class LiveExchange(DirectExchange):
     def _leave(self) -> None:
         self.close()
         self._deployment.leave()
-        self._runtime.record(self._record)
+        self._runtime.record(self._remember())
 
 
 def refuse(runtime: Runtime, client: Client, record: RequestRecord, error: RouterError, *, closes: bool) -> bool:

@@ -45,13 +45,21 @@ class Pool:
         except (OSError, TimeoutError) as error:
             raise UpstreamLost("connect", is_unread=True) from error
 
-    def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection whose exchange has ended for the next one, or close it."""
+    def give_back(self, connection: UpstreamConnection, now: float | None = None) -> None:
+        """Keep a connection whose exchange has ended for the next one, or close it.
+
+        Args:
+            now: If the caller has just looked at the clock.
+        """
         if not connection.is_idle:
             connection.close()
             return
-        connection.idle_since = self._now()
-        self._idle.setdefault(connection.address, []).append(connection)
+        connection.idle_since = self._now() if now is None else now
+        idle = self._idle.get(connection.address)
+        if idle is None:
+            self._idle[connection.address] = [connection]
+        else:
+            idle.append(connection)
 
     def sweep(self) -> None:
         """Close what has been idle for too long, and forget addresses without connections."""

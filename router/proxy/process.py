@@ -159,6 +159,7 @@ class ProxyProcess:
         self._runtime.pool.close()
         link.tell(self._runtime.stats())
         await link.close()
+        self._runtime.access_log.flush()
         self._writer.close(_FLUSH_S)
 
 

@@ -1,24 +1,52 @@
 """What requests of one generation to one scoring target have in common, made when the first of them comes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from router.core.errors import EndpointNotFound
-from router.core.table import API_PREFIX, SCORE, DeploymentSpec, Endpoint, EndpointSpec, RoutingTable
+from router.core.record import RequestRecord
+from router.core.replies import router_constant
+from router.core.table import API_PREFIX, SCORE, DeploymentSpec, Endpoint, RoutingTable
+from router.proxy.access_log import line_template
 from router.proxy.runtime import Runtime
 
 _START, _END = b"POST ", b" HTTP/1.1"
+#: Up to here the full lane, too, reads a body to its end before it asks for an instance.
+MAX_BODY_BYTES = 256 * 1024
 SCORE_LINE = _START + SCORE + _END
 
 
 class Leg:
-    """The way from an endpoint to one of its deployments."""
+    """The way from a scoring target to one deployment, with all that its requests have in common.
 
-    __slots__ = ("_start", "_starts", "is_idempotent", "model_errors", "state", "stats", "timeout_s")
+    Attributes:
+        constant: The router's own fields of every answer.
+        log_line: Template of the access log's line for a live request that was answered with 200.
+    """
 
-    def __init__(self, runtime: Runtime, endpoint: EndpointSpec, spec: DeploymentSpec) -> None:
+    __slots__ = (
+        "_start",
+        "_starts",
+        "constant",
+        "is_idempotent",
+        "log_line",
+        "name",
+        "route",
+        "state",
+        "stats",
+        "timeout_s",
+    )
+
+    def __init__(self, runtime: Runtime, route: "Route", spec: DeploymentSpec) -> None:
+        endpoint = route.spec
+        self.name = spec.name
+        self.route = route
         self.is_idempotent = endpoint.is_idempotent
-        self.model_errors = endpoint.model_errors
         self.timeout_s = spec.request_timeout_s
         self.state = runtime.deployment(endpoint.name, spec)
         self.stats = runtime.totals.endpoint(endpoint.name).deployment(spec.name)
+        self.constant = router_constant(route.generation, spec.name)
+        self.log_line = line_template(self.record(began=0.0, request_id="", status=200, model_status=200))
         self._start = b"POST " + spec.scoring_path.encode() + b" HTTP/1.1\r\nHost: "
         self._starts: dict[str, bytes] = {}
 
@@ -30,11 +58,15 @@ class Leg:
             start = self._starts[address] = self._start + host + b"\r\n"
         return start
 
+    def record(self, **fields: Any) -> RequestRecord:
+        """A record of a request that went this way."""
+        return self.route.record(deployment=self.name, **fields)
+
 
 class Route:
     """From a scoring target to its endpoint."""
 
-    __slots__ = ("_legs", "_runtime", "endpoint", "generation", "keeps_credentials", "path", "spec")
+    __slots__ = ("_legs", "_runtime", "endpoint", "generation", "keeps_credentials", "max_body_bytes", "path", "spec")
 
     def __init__(self, runtime: Runtime, table: RoutingTable, endpoint: Endpoint, path: bytes) -> None:
         self._runtime = runtime
@@ -43,13 +75,25 @@ class Route:
         self.spec = endpoint.spec
         self.generation = table.generation
         self.path = path.decode("latin-1")
+        self.max_body_bytes = min(endpoint.spec.max_body_bytes, MAX_BODY_BYTES)
         self.keeps_credentials = endpoint.spec.auth_mode == "none"
+
+    def record(self, **fields: Any) -> RequestRecord:
+        """A record of a request that came this way."""
+        return RequestRecord(
+            generation=self.generation,
+            method="POST",
+            path=self.path,
+            protocol="HTTP/1.1",
+            endpoint=self.spec.name,
+            **fields,
+        )
 
     def leg(self, spec: DeploymentSpec) -> Leg:
         """The way to a deployment of this endpoint."""
         leg = self._legs.get(spec.name)
         if leg is None:
-            leg = self._legs[spec.name] = Leg(self._runtime, self.spec, spec)
+            leg = self._legs[spec.name] = Leg(self._runtime, self, spec)
         return leg
 
 
@@ -68,8 +112,9 @@ class Routes:
             self._by_line = {}
         return self._by_line.get(line) or self._find_slowly(line)
 
-    def find_by_host(self, host: bytes) -> Route | None:
+    def find_by_host(self, fields: Mapping[bytes, bytes]) -> Route | None:
         """The route of `SCORE_LINE` where its Host names the endpoint."""
+        host = next((value for name, value in fields.items() if name.lower() == b"host"), b"")
         try:
             endpoint = self._table.find(SCORE, host).endpoint
         except EndpointNotFound:

@@ -1,6 +1,7 @@
 """What outlives a routing table in one proxy process, and the swap of tables."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Iterator
@@ -30,13 +31,17 @@ class Runtime:
         self.deadlines = Deadlines(self.now)
         self.is_draining = False
         self.has_table = asyncio.Event()
-        self._access_log = access_log
+        self.access_log = access_log
         self._deployments: dict[tuple[str, str], Deployment] = {}
         self._bandwidth: dict[str, TokenBucket] = {}
         # Seeded from the system's entropy in each process; never shared over a fork.
         self._random = random.Random()
-        self._date_second = 0
+        self._date_due = 0.0
         self._date = b""
+        # Ids in the form of a UUID: 80 random bits of this process, then a count from a random number on.
+        digits = f"{self._random.getrandbits(80):020x}"
+        self._id_start = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:]}-"
+        self._ids = itertools.count(self._random.getrandbits(46))
 
     now = staticmethod(time.monotonic)
     wall_now = staticmethod(time.time)
@@ -47,22 +52,22 @@ class Runtime:
 
     def request_id(self) -> str:
         """A new id in the form of a UUID."""
-        digits = f"{self._random.getrandbits(128):032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return f"{self._id_start}{next(self._ids):012x}"
 
     def http_date(self) -> bytes:
         """The value of a `Date` field, now."""
-        second = int(time.time())
-        if second != self._date_second:
-            self._date_second = second
-            self._date = formatdate(second, usegmt=True).encode()
+        now = self.now()
+        if now >= self._date_due:
+            wall = self.wall_now()
+            self._date_due = now + 1.0 - wall % 1.0
+            self._date = formatdate(int(wall), usegmt=True).encode()
         return self._date
 
     def apply(self, message: Apply) -> None:
         """Swap in a table. Requests that have begun finish on the one that they read."""
         table = RoutingTable(message.table)  # first: one that is refused changes nothing
         self.limits = message.limits
-        self._access_log.is_on = message.limits.access_log
+        self.access_log.is_on = message.limits.access_log
         self._apply_bandwidth(message.table)
         self._apply_deployments(message.table)
         self.table = table
@@ -84,7 +89,7 @@ class Runtime:
         """Step 7: count and log a request that has ended."""
         now = self.now()
         self.totals.request(record, now)
-        self._access_log.write(record, now)
+        self.access_log.write(record, now)
 
     def upstream_failed(self, deployment: Deployment, instance: Instance, reason: str) -> None:
         """Count a failure of an instance against it."""
@@ -107,7 +112,7 @@ class Runtime:
             numbers.queued = deployment.queued
             for address, needed in deployment.busy():
                 busy[address] = busy.get(address, 0) + needed
-        self.totals.process.access_log_dropped = self._access_log.dropped
+        self.totals.process.access_log_dropped = self.access_log.dropped
         ejected = tuple(instance.address for _, instance in self.ejected())
         return Stats(generation=self.table.generation, totals=self.totals, busy=busy, ejected=ejected)
 

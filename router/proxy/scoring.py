@@ -94,7 +94,7 @@ class Scoring:
             self._record,
             tokens=runtime.tokens,
             u=runtime.u(),
-            wall_now=runtime.wall_now(),
+            wall_now=runtime.wall_now,
         )
 
     def _client_body(self, chosen: Chosen) -> ClientBody:
@@ -247,7 +247,7 @@ class Scoring:
         record.status = status
         framing = Framing(is_chunked, not head.has_body and record.method != "HEAD", closes)
         runtime = self._runtime
-        start = forwarded_head(record, head.headers, framing, now=runtime.now(), http_date=runtime.http_date())
+        start = forwarded_head(record, head.fields, framing, now=runtime.now(), http_date=runtime.http_date())
         try:
             if answer.is_complete and not spec.bandwidth_bytes_per_s:
                 self._write_whole(start, answer, is_chunked=is_chunked)

@@ -8,8 +8,9 @@ import termios
 from typing import Protocol, cast
 
 import httptools
+import msgspec
 
-from router.core.headers import RawHeaders, single
+from router.core.headers import AnswerFields, read_answer
 
 _MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
@@ -31,16 +32,17 @@ class UpstreamLost(Exception):
         self.is_unread = is_unread
 
 
-class AnswerHead:
-    """Status line and fields of an answer, and how its body is framed."""
+class AnswerHead(msgspec.Struct, gc=False):
+    """Status line and fields of an answer, and how its body is framed.
 
-    __slots__ = ("has_body", "headers", "length", "status")
+    Attributes:
+        length: Of the body as announced; None: chunked, or until the connection closes.
+    """
 
-    def __init__(self, status: int, headers: RawHeaders, length: int | None, *, has_body: bool) -> None:
-        self.status = status
-        self.headers = headers
-        self.length = length  # of the body as announced; None: chunked, or until the connection closes
-        self.has_body = has_body
+    status: int
+    fields: AnswerFields
+    length: int | None
+    has_body: bool
 
 
 class Sink(Protocol):
@@ -90,8 +92,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Fit for another exchange."""
-        return self._sink is None and self._is_reusable and not self.is_closed
+        """Fit for another exchange, as far as we have heard."""
+        return self._sink is None and self._is_reusable and self._transport is not None
 
     def send(self, head: bytes, body: bytes, sink: Sink, *, expects_no_body: bool = False) -> None:
         """Begin an exchange.
@@ -100,14 +102,14 @@ class UpstreamConnection(asyncio.Protocol):
             body: The whole body, or its first part if `write` follows.
             expects_no_body: The answer has none whatever its head announces (HEAD).
         """
-        if self.is_closed:  # it broke in the moment in which it was made
+        if self._transport is None or self._transport.is_closing():  # it broke, and we are about to hear of it
             sink.lost(UpstreamLost("reset", is_unread=True))
             return
         self._sink = sink
         self._expects_no_body = expects_no_body
         self._has_answered = self._has_head = self._is_complete = self._until_close = False
         self._head_bytes = 0
-        transport = cast(asyncio.Transport, self._transport)
+        transport: asyncio.Transport = self._transport
         if len(body) < _COPY_BYTES:
             transport.write(head + body)
         else:
@@ -136,6 +138,7 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """Break off whatever is going on; the sink hears nothing more."""
         self._sink = None
+        self._is_reusable = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -172,6 +175,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._lose(UpstreamLost("garbage"))
 
     def eof_received(self) -> bool:
+        self._is_reusable = False
         if self._sink is not None:
             if self._until_close:
                 self._finish()
@@ -205,10 +209,10 @@ class UpstreamConnection(asyncio.Protocol):
         if status < 200:
             return
         self._has_head = True
-        length, is_chunked = _framing(headers)
+        fields = read_answer(headers)
         has_body = not self._expects_no_body and status not in _NO_BODY
-        self._until_close = has_body and length is None and not is_chunked
-        cast(Sink, self._sink).head(AnswerHead(status, headers, length, has_body=has_body))
+        self._until_close = has_body and fields.length is None and not fields.is_chunked
+        self._sink.head(AnswerHead(status, fields, fields.length, has_body))  # type: ignore[union-attr]
         if self._expects_no_body:
             # The parser would wait for the announced body of an answer to HEAD, so this connection ends here.
             self._is_reusable = False
@@ -216,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         if not self._is_complete:
-            cast(Sink, self._sink).body(chunk)
+            self._sink.body(chunk)  # type: ignore[union-attr]  # a sink, as long as the parser runs
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -256,21 +260,6 @@ class UpstreamConnection(asyncio.Protocol):
             return True
         unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
         return bool(struct.unpack("i", unsent)[0])
-
-
-def _framing(headers: RawHeaders) -> tuple[int | None, bool]:
-    """(content length, whether chunked) of an answer whose parser has refused what is ambiguous.
-
-    Raises:
-        ValueError: its body is coded in a way that we do not understand.
-    """
-    codings = [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"]
-    if codings:
-        if codings != [b"chunked"]:  # the parser takes the chunks away, and leaves any other coding
-            raise ValueError(f"transfer codings {codings}")
-        return None, True
-    length = single(headers, b"content-length")
-    return (None if length is None else int(length)), False
 
 
 async def connect(address: str) -> UpstreamConnection:

@@ -3,14 +3,16 @@
 import pytest
 
 from router.core.headers import (
+    PlainRequest,
     RawHeaders,
     RequestHead,
     clean_client_request_id,
     connection_named,
     mirror_lines,
+    read_answer,
     read_head,
+    read_plain_request,
     request_lines,
-    response_headers,
     single,
 )
 
@@ -90,7 +92,7 @@ def test_a_credential_that_the_router_does_not_check_goes_on() -> None:
 )
 def test_an_answer_goes_on_with(came: RawHeaders, goes: list[tuple[bytes, bytes]]) -> None:
     """Order, spelling and duplicates stay; hop-by-hop fields and the router's own words are not the model's."""
-    assert response_headers(came) == goes
+    assert read_answer(came).lines == [name + b": " + value for name, value in goes]
 
 
 @pytest.mark.parametrize(
@@ -179,3 +181,89 @@ def test_single_is_the_first_of_its_name() -> None:
     """A look-up by lower-case name yields the first value, or None."""
     came = [(b"Date", b"1"), (b"date", b"2")]
     assert (single(came, b"date"), single(came, b"expect")) == (b"1", None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "length", "is_chunked", "has_date"),
+    [
+        ([(b"CONTENT-LENGTH", b"3"), (b"date", b"today")], 3, False, True),
+        ([(b"transfer-encoding", b"Chunked")], None, True, False),
+        ([(b"X-A", b"1")], None, False, False),
+    ],
+)
+def test_an_answer_says_how_it_is_framed(
+    headers: RawHeaders, length: int | None, is_chunked: bool, has_date: bool
+) -> None:
+    """By a length, in chunks, or by neither: then it lasts until the connection closes."""
+    fields = read_answer(headers)
+    assert (fields.length, fields.is_chunked, fields.has_date) == (length, is_chunked, has_date)
+
+
+@pytest.mark.parametrize("values", [[b"gzip, chunked"], [b"gzip"], [b"chunked", b"chunked"]])
+def test_an_answer_in_another_coding_is_refused(values: list[bytes]) -> None:
+    """The parser takes chunks away and leaves any other coding where it is."""
+    with pytest.raises(ValueError, match="transfer coding"):
+        read_answer([(b"Transfer-Encoding", value) for value in values])
+
+
+PLAIN = [
+    (b"Host", b"churn.example"),
+    (b"AUTHORIZATION", b"Bearer k"),
+    (b"content-Type", b"application/json"),
+    (b"User-Agent", b"curl"),
+    (b"X-Ms-Client-Request-Id", b"my id"),
+    (b"azureml-model-deployment", b"green"),
+    (b"Accept", b"*/*"),
+    (b"X-Forwarded-For", b"evil"),
+    (b"x-teal-generation", b"evil"),
+    (b"Connection", b"Keep-Alive"),
+    (b"Content-Length", b"012"),
+]
+
+
+def test_a_plain_request_is_read_in_one_pass() -> None:
+    """What decides, and the lines that go on: the same as `read_head` and `request_lines` find."""
+    assert read_plain_request(PLAIN, keep_credentials=False) == PlainRequest(
+        authorization=b"Bearer k",
+        deployment=b"green",
+        client_request_id=b"myid",
+        is_marked=False,
+        user_agent=b"curl",
+        host=b"churn.example",
+        lines=request_lines(PLAIN, keep_credentials=False),
+        length=12,
+        closes=False,
+    )
+    read = read_plain_request(PLAIN, keep_credentials=True)
+    assert read is not None
+    assert read.lines == request_lines(PLAIN, keep_credentials=True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [(b"transfer-encoding", b"chunked")],
+        [(b"Expect", b"100-continue")],
+        [(b"Upgrade", b"h2c")],
+        [(b"host", b"other")],
+        [(b"content-length", b"12")],
+        [(b"authorization", b"Bearer other")],
+        [(b"connection", b"close")],
+        [(b"content-type", b"text/plain")],
+        [(b"ETag", b"x")],
+    ],
+    ids=lambda more: more[0][0].decode(),
+)
+def test_a_head_with_a_second_meaning_is_not_plain(more: list[tuple[bytes, bytes]]) -> None:
+    """Another framing, an expectation, or a second value where one counts: the full lane reads those."""
+    assert read_plain_request(PLAIN + more, keep_credentials=False) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"Host", None), (b"Content-Length", None), (b"Content-Length", b"+1"), (b"Connection", b"X-Hop")],
+)
+def test_a_head_that_lacks_what_frames_it_is_not_plain(name: bytes, value: bytes | None) -> None:
+    """No Host, no length or one that is no number, and a connection with more to say than close or keep-alive."""
+    changed = [field for field in PLAIN if field[0] != name] + ([] if value is None else [(name, value)])
+    assert read_plain_request(changed, keep_credentials=False) is None

@@ -75,7 +75,7 @@ def routed(
         deployments=(DeploymentSpec(name="blue"), DeploymentSpec(name="green", scoring_path="/v2")),
     )
     table = RoutingTable(TableSpec(generation=1, endpoints=(spec, EndpointSpec(name="fraud"))))
-    return route(table, target, headers, into or record(), tokens=TokenCache(), u=0.5, wall_now=1000.0)
+    return route(table, target, headers, into or record(), tokens=TokenCache(), u=0.5, wall_now=lambda: 1000.0)
 
 
 def test_a_request_is_routed_and_recorded() -> None:

@@ -62,6 +62,7 @@ class Proxy:
 
     def access_log(self) -> list[dict[str, Any]]:
         """Everything logged; the proxy logs nothing afterwards."""
+        self.runtime.access_log.flush()
         self._writer.close(1.0)
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
