@@ -33,14 +33,14 @@ class AccessLog:
     def __init__(self, writer: LineWriter, style: Literal["json", "console"]) -> None:
         self.is_on = True
         self.is_json = style == "json"
-        self._writer = writer
+        self.writer = writer
         self._lines: list[bytes] = []
         self._clock = _Clock()
 
     @property
     def dropped(self) -> int:
         """Lines that were not written because nobody read them in time."""
-        return self._writer.dropped
+        return self.writer.dropped
 
     def write(self, record: RequestRecord, now: float) -> None:
         """Log a request that ended at `now` (monotonic seconds)."""
@@ -72,7 +72,7 @@ class AccessLog:
         """Hand over what was gathered."""
         lines, self._lines = self._lines, []
         if lines:
-            self._writer.write_lines(lines)
+            self.writer.write_lines(lines)
 
     def _add(self, line: bytes) -> None:
         lines = self._lines

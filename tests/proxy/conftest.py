@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,16 @@ class Proxy:
         """Everything logged; the proxy logs nothing afterwards."""
         self.runtime.access_log.flush()
         self._writer.close(1.0)
+        return self._logged()
+
+    def access_log_so_far(self) -> list[dict[str, Any]]:
+        """Everything logged until now."""
+        self.runtime.access_log.flush()
+        self._writer.close(1.0)
+        self._writer = self.runtime.access_log.writer = LineWriter(self._fd, 1_000_000)
+        return self._logged()
+
+    def _logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
     async def close(self) -> None:
@@ -75,6 +85,16 @@ class Proxy:
         os.close(self._fd)
 
 
+@asynccontextmanager
+async def serving(log: Path, *, has_fast_lane: bool) -> AsyncIterator[Proxy]:
+    """A proxy without a table."""
+    running_proxy = Proxy(log, has_fast_lane=has_fast_lane)
+    listener = await running_proxy.start()
+    yield running_proxy
+    listener.close()
+    await running_proxy.close()
+
+
 @pytest.fixture(params=["fast", "full"])
 def lane(request: pytest.FixtureRequest) -> str:
     """The lane under test; every behaviour holds on each."""
@@ -84,11 +104,8 @@ def lane(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def proxy(lane: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy without a table."""
-    running_proxy = Proxy(tmp_path / "access.log", has_fast_lane=lane == "fast")
-    listener = await running_proxy.start()
-    yield running_proxy
-    listener.close()
-    await running_proxy.close()
+    async with serving(tmp_path / "access.log", has_fast_lane=lane == "fast") as running_proxy:
+        yield running_proxy
 
 
 @pytest.fixture
