@@ -65,6 +65,8 @@ class ClientBody:
             raise BodyTimeout(self._idle_s) from error
         except RequestPayloadError as error:
             raise BadRequest("The request body is not framed as its head announces.") from error
+        except RuntimeError as error:  # aiohttp's word for a connection that was closed before we came to read
+            raise ConnectionResetError from error
         self._late_s = max(0.0, self._late_s + loop.time() - began - len(part) / _MIN_BYTES_PER_S)
         return self._count(part)
 
