@@ -84,18 +84,15 @@ class Answer:
         self.head_now = head
         self._wake()
 
-    def body(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
+    def flush(self, parts: list[bytes]) -> None:
+        self._add(parts)
         if self._held_bytes > _HIGH_WATER_BYTES and not self._is_paused:
             self._is_paused = True
             self._connection.pause()
         self._wake()
 
-    def flush(self) -> None:
-        """Its reader was woken already."""
-
-    def end(self) -> None:
+    def end(self, parts: list[bytes]) -> None:
+        self._add(parts)
         self.is_complete = True
         if self._is_paused:
             # All of it is here; the connection may serve the next exchange.
@@ -103,9 +100,14 @@ class Answer:
             self._connection.resume()
         self._wake()
 
-    def lost(self, error: UpstreamLost) -> None:
+    def lost(self, error: UpstreamLost, parts: list[bytes]) -> None:
+        self._add(parts)
         self._error = error
         self._wake()
+
+    def _add(self, parts: list[bytes]) -> None:
+        self._chunks += parts
+        self._held_bytes += sum(map(len, parts))
 
     def _expire(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -118,6 +118,7 @@ class FastConnection(asyncio.Protocol):
             self._wait(data, taken)
 
     def _wait(self, data: bytes, missing_bytes: int) -> None:
+        self.head_since = 0.0  # it is all here
         self._held.append(data)
         self._missing_bytes = missing_bytes
         self._is_waiting = True

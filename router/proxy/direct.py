@@ -34,11 +34,19 @@ class DirectExchange(Attempts):
         self._runtime.deadlines.add(self)
         if instance is not None:
             self.grant(instance)
-        elif self._may_wait:
-            self._is_queued = True
-            self._deployment.enqueue(self)
         else:
+            self.wait()
+
+    def wait(self) -> None:
+        """Queue for a place.
+
+        Raises:
+            QueueFull: the request may not wait.
+        """
+        if not self._may_wait:
             raise QueueFull
+        self._is_queued = True
+        self._deployment.enqueue(self)
 
     def grant(self, instance: Instance) -> None:
         """Take a place on `instance`."""
@@ -65,10 +73,10 @@ class DirectExchange(Attempts):
         self.timed_out()
         self.fail(RequestTimeout())
 
-    def lost(self, error: UpstreamLost) -> None:
+    def lost(self, error: UpstreamLost, parts: list[bytes]) -> None:
         """The connection broke: try again where the rules allow it."""
         if self._has_head:
-            self.broke_off(error)
+            self.broke_off(error, parts)
         else:
             self._start_task(error)
 
@@ -82,8 +90,8 @@ class DirectExchange(Attempts):
         """There is no answer, and there will be none."""
         raise NotImplementedError
 
-    def broke_off(self, error: UpstreamLost) -> None:
-        """The answer ended too early."""
+    def broke_off(self, error: UpstreamLost, parts: list[bytes]) -> None:
+        """The answer ended too early, perhaps with a few more parts."""
         raise NotImplementedError
 
     def _use(self, connection: UpstreamConnection) -> None:

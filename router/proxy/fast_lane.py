@@ -105,7 +105,7 @@ class FastLane:
     def _score(self, client: Client, route: Route, plain: PlainRequest, body: bytes) -> LiveExchange | int:
         runtime = self._runtime
         began = monotonic()
-        request_id = runtime.request_id()
+        request_id = runtime.id_start % next(runtime.ids)
         endpoint = route.endpoint
         try:
             authenticate(endpoint, plain.authorization, runtime.tokens, runtime.wall_now)
@@ -119,7 +119,7 @@ class FastLane:
         exchange = LiveExchange(runtime, client, leg, plain, request_id=request_id, began=began)
         try:
             lines = plain.lines
-            lines.append(b"X-Request-Id: " + request_id.encode())
+            lines.append(b"X-Request-Id: " + request_id)
             if plain.client_request_id:
                 lines.append(b"X-Ms-Client-Request-Id: " + plain.client_request_id)
             lines.append(client.forwarded_for + plain.host)
@@ -135,7 +135,7 @@ class FastLane:
         except RouterError as error:
             exchange.fail(error)
         except Exception:
-            log.exception("request.crashed", request_id=request_id)
+            log.exception("request.crashed", request_id=request_id.decode())
             exchange.fail(InternalError())
         else:
             return exchange
@@ -154,12 +154,12 @@ class FastLane:
             self._mirror.offer(endpoint, target, copy)
 
     def _refuse(
-        self, client: Client, route: Route, plain: PlainRequest, error: RouterError, *, began: float, request_id: str
+        self, client: Client, route: Route, plain: PlainRequest, error: RouterError, *, began: float, request_id: bytes
     ) -> None:
         runtime = self._runtime
         record = route.record(
             began=began,
-            request_id=request_id,
+            request_id=request_id.decode(),
             client_request_id=plain.client_request_id.decode(),
             user_agent=plain.user_agent.decode("latin-1"),
         )

@@ -49,7 +49,7 @@ class LiveExchange(DirectExchange):
     _may_wait = True
 
     def __init__(
-        self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, *, request_id: str, began: float
+        self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, *, request_id: bytes, began: float
     ) -> None:
         self._runtime = runtime
         self._pool = runtime.pool
@@ -60,10 +60,26 @@ class LiveExchange(DirectExchange):
         self._plain = plain
         self._request_id = request_id
         self._began = began
-        self._parts: list[bytes] = []
         self.deadline = began + leg.timeout_s
         self.rest = b""
         self.request_body = b""
+
+    def begin(self) -> None:
+        """`DirectExchange.begin`, at once for a request that need not wait: a place is free, a connection idle."""
+        instance = self._deployment.acquire()
+        self._runtime.deadlines.add(self)
+        if instance is None:
+            self.wait()
+            return
+        connection = self._pool.reuse(instance.address)
+        if connection is None:
+            self.grant(instance)
+            return
+        self._instance = instance
+        self._connection = connection
+        self._sent = monotonic()
+        start = self._leg.starts.get(instance.address) or self._leg.start(instance.address)
+        connection.send(start + self.rest, self.request_body, self)
 
     def send_on(self, connection: UpstreamConnection) -> None:
         self._sent = monotonic()
@@ -76,23 +92,20 @@ class LiveExchange(DirectExchange):
         self._head = head
         self._answered = monotonic()
 
-    def body(self, part: bytes) -> None:
-        self._parts.append(part)
-
-    def flush(self) -> None:
-        self._write(is_last=False)
+    def flush(self, parts: list[bytes]) -> None:
+        self._write(parts, is_last=False)
         self.progress()
         if self._client.is_stalled and self._connection is not None:
             self._connection.pause()
 
-    def end(self) -> None:
+    def end(self, parts: list[bytes]) -> None:
         head = self._head
         assert head is not None
         is_plain = head.status == 200 and head.length is not None and self._record is None
         if is_plain and not self._plain.closes and self._plain.deployment is None and not self._runtime.is_draining:
-            self._end_plainly(head)
+            self._end_plainly(head, parts)
         else:
-            self._write(is_last=True)
+            self._write(parts, is_last=True)
             self.finish()
             self._end()
 
@@ -122,9 +135,9 @@ class LiveExchange(DirectExchange):
             self._plain.closes = refuse(self._runtime, self._client, record, error, closes=self._plain.closes)
             self._end()
 
-    def broke_off(self, error: UpstreamLost) -> None:
+    def broke_off(self, error: UpstreamLost, parts: list[bytes]) -> None:
         self.upstream_failed(error.reason)
-        self._write(is_last=False)  # what came in the same read as the news of its end
+        self._write(parts, is_last=False)  # what came in the same read as the news of its end
         self._remember().reason = UpstreamReset.code
         self._plain.closes = True  # short of its announced end
         self._end()
@@ -143,12 +156,12 @@ class LiveExchange(DirectExchange):
         record.reason = "client_gone"
         self._leave()
 
-    def _end_plainly(self, head: AnswerHead) -> None:
+    def _end_plainly(self, head: AnswerHead, parts: list[bytes]) -> None:
         """Steps 6 and 7 for an answer that is here as a whole: `_write`, `finish` and `_end` at once."""
-        parts, leg, runtime, plain = self._parts, self._leg, self._runtime, self._plain
+        leg, runtime, plain = self._leg, self._runtime, self._plain
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         began, sent, answered, now = self._began, self._sent, self._answered, monotonic()
-        request_id, client_id = self._request_id.encode(), plain.client_request_id
+        request_id, client_id = self._request_id, plain.client_request_id
         own_s = now - began - (answered - sent)  # type: ignore[operator]  # it was sent and answered
         start = plain_head(
             head.fields, leg.constant, (request_id, client_id), own_s=own_s, http_date=runtime.http_date()
@@ -159,7 +172,7 @@ class LiveExchange(DirectExchange):
         self._pool.give_back(connection, now)  # type: ignore[arg-type]  # the answer came over it
         runtime.deadlines.discard(self)
         leg.state.finish(instance)  # type: ignore[arg-type]  # the connection's
-        leg.stats.answered(200, 200, now - began, is_live=True, sizes=(plain.length, len(body)))
+        leg.stats.answered(now - began, plain.length, len(body))
         log = runtime.access_log
         if log.is_on and log.is_json:
             log.write_line(
@@ -178,11 +191,9 @@ class LiveExchange(DirectExchange):
             log.write(self._remember(response_bytes=len(body), status=200, model_status=200), now)
         self._client.done(now, closes=False)
 
-    def _write(self, *, is_last: bool) -> None:
+    def _write(self, parts: list[bytes], *, is_last: bool) -> None:
         record = self._remember()
-        parts = self._parts
         part = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
         record.response_bytes += len(part)
         start = b""
         if self._framing is None:
@@ -209,7 +220,7 @@ class LiveExchange(DirectExchange):
         if record is None:
             record = self._record = self._leg.record(
                 began=self._began,
-                request_id=self._request_id,
+                request_id=self._request_id.decode(),
                 client_request_id=plain.client_request_id.decode(),
                 user_agent=plain.user_agent.decode("latin-1"),
                 route="live" if plain.deployment is None else "pinned",

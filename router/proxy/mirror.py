@@ -199,21 +199,19 @@ class Copy(DirectExchange):
         count(numbers.mirrored, head.status)
         numbers.mirror_duration.observe(runtime.now() - self._began)
 
-    def body(self, part: bytes) -> None:
-        self._read_bytes += len(part)
-
-    def flush(self) -> None:
+    def flush(self, parts: list[bytes]) -> None:
+        self._read_bytes += sum(map(len, parts))
         if self._read_bytes > _MAX_ANSWER_BYTES:
             self._end("sent")  # the connection is given up: what follows is not worth reading
 
-    def end(self) -> None:
+    def end(self, parts: list[bytes]) -> None:
         self.finish()
         self._end("sent")
 
     def fail(self, error: RouterError) -> None:
         self._end(_OUTCOMES.get(type(error), "failed"))
 
-    def broke_off(self, error: UpstreamLost) -> None:
+    def broke_off(self, error: UpstreamLost, parts: list[bytes]) -> None:
         self._end("failed")
 
     def expire(self) -> None:

@@ -26,12 +26,12 @@ class Leg:
 
     __slots__ = (
         "_start",
-        "_starts",
         "constant",
         "is_idempotent",
         "log_line",
         "name",
         "route",
+        "starts",
         "state",
         "stats",
         "timeout_s",
@@ -48,14 +48,14 @@ class Leg:
         self.constant = router_constant(route.generation, spec.name)
         self.log_line = line_template(self.record(began=0.0, request_id="", status=200, model_status=200))
         self._start = b"POST " + spec.scoring_path.encode() + b" HTTP/1.1\r\nHost: "
-        self._starts: dict[str, bytes] = {}
+        self.starts: dict[str, bytes] = {}
 
     def start(self, address: str) -> bytes:
         """The head of a request for the instance at `address`, up to and with its `Host`."""
-        start = self._starts.get(address)
+        start = self.starts.get(address)
         if start is None:
             host = b"localhost" if address.startswith("unix:") else address.removeprefix("http://").encode()
-            start = self._starts[address] = self._start + host + b"\r\n"
+            start = self.starts[address] = self._start + host + b"\r\n"
         return start
 
     def record(self, **fields: Any) -> RequestRecord:

@@ -40,8 +40,8 @@ class Runtime:
         self._date = b""
         # Ids in the form of a UUID: 80 random bits of this process, then a count from a random number on.
         digits = f"{self._random.getrandbits(80):020x}"
-        self._id_start = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:]}-"
-        self._ids = itertools.count(self._random.getrandbits(46))
+        self.id_start = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:]}-%012x".encode()
+        self.ids = itertools.count(self._random.getrandbits(46))
 
     now = staticmethod(time.monotonic)
     wall_now = staticmethod(time.time)
@@ -52,7 +52,7 @@ class Runtime:
 
     def request_id(self) -> str:
         """A new id in the form of a UUID."""
-        return f"{self._id_start}{next(self._ids):012x}"
+        return (self.id_start % next(self.ids)).decode()
 
     def http_date(self) -> bytes:
         """The value of a `Date` field, now."""

@@ -48,15 +48,14 @@ class AnswerHead(msgspec.Struct, gc=False):
 class Sink(Protocol):
     """Where an answer goes, piece by piece; `lost` or `end` is the last call.
 
-    `head` and `body` are called while the parser runs and only take what they are given. `flush` follows what came in
-    one read, `end` the last of it: then the connection may be used for another exchange at once.
+    `head` is called while the parser runs and only takes what it is given. `flush` has the parts of the body that came
+    in one read, `end` the last of them: then the connection may be used for another exchange at once.
     """
 
     def head(self, head: AnswerHead) -> None: ...
-    def body(self, chunk: bytes) -> None: ...
-    def flush(self) -> None: ...
-    def end(self) -> None: ...
-    def lost(self, error: UpstreamLost) -> None: ...
+    def flush(self, parts: list[bytes]) -> None: ...
+    def end(self, parts: list[bytes]) -> None: ...
+    def lost(self, error: UpstreamLost, parts: list[bytes]) -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -67,6 +66,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.is_reused = False
         self._transport: asyncio.Transport | None = None
+        self._parts: list[bytes] = []  # of the body, since the sink was told of some
+        self.on_body = self._parts.append  # a call from C to C
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._is_reusable = True
@@ -103,12 +104,13 @@ class UpstreamConnection(asyncio.Protocol):
             expects_no_body: The answer has none whatever its head announces (HEAD).
         """
         if self._transport is None or self._transport.is_closing():  # it broke, and we are about to hear of it
-            sink.lost(UpstreamLost("reset", is_unread=True))
+            sink.lost(UpstreamLost("reset", is_unread=True), [])
             return
         self._sink = sink
         self._expects_no_body = expects_no_body
         self._has_answered = self._has_head = self._is_complete = self._until_close = False
         self._head_bytes = 0
+        self._parts.clear()
         transport: asyncio.Transport = self._transport
         if len(body) < _COPY_BYTES:
             transport.write(head + body)
@@ -170,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_complete:
             self._finish()
         elif self._has_head:
-            self._sink.flush()
+            self._sink.flush(self._take_parts())
         elif self._head_bytes > _MAX_HEAD_BYTES:
             self._lose(UpstreamLost("garbage"))
 
@@ -218,31 +220,33 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_reusable = False
             self._is_complete = True
 
-    def on_body(self, chunk: bytes) -> None:
-        if not self._is_complete:
-            self._sink.body(chunk)  # type: ignore[union-attr]  # a sink, as long as the parser runs
-
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status == 101:
-            raise ValueError("nobody asked to switch protocols")
-        if status >= 200:
+        if self._has_head:
             self._is_reusable = self._is_reusable and self._parser.should_keep_alive()
             self._is_complete = True
+        elif self._parser.get_status_code() == 101:
+            raise ValueError("nobody asked to switch protocols")
 
     # Ends of an exchange
 
     def _finish(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            sink.end()
+            parts = self._take_parts()
+            sink.end([] if self._expects_no_body else parts)
+
+    def _take_parts(self) -> list[bytes]:
+        parts = self._parts.copy()
+        self._parts.clear()
+        return parts
 
     def _lose(self, error: UpstreamLost) -> None:
         sink, self._sink = self._sink, None
         if self._transport is not None:
             self._transport.abort()
         if sink is not None:
-            sink.lost(UpstreamLost(error.reason, is_unread=error.is_unread and not self._has_answered))
+            is_unread = error.is_unread and not self._has_answered
+            sink.lost(UpstreamLost(error.reason, is_unread=is_unread), self._take_parts())
 
     def _has_unread_bytes(self) -> bool:
         """Whether the peer, which has just closed, left bytes of ours unread.
