@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import azure, report, systems, wrk
+from harness import azure, chart, report, systems, wrk
 from harness.measure import Run, rounds, warm_up
 from harness.processes import StartError
 from harness.report import Comparison
@@ -161,6 +161,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", type=parse_names, default=list(COMPARISONS), help="proxy, nginx, worker; several by comma"
     )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw CPU per request")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to FILE")
     return parser.parse_args()
 
@@ -186,8 +187,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(report.table(runs), *comparisons, sep="\n")
+    document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
+    if arguments.svg:
+        machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
+        arguments.svg.write_text(chart.svg([dataclasses.asdict(run) for run in runs], machine))
     if arguments.json:
-        document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0

@@ -216,6 +216,11 @@ class Clients:
         return self._opened.number
 
     @property
+    def fast_now(self) -> int:
+        """Connections of which every request so far was plain."""
+        return len(self._fast)
+
+    @property
     def busy_now(self) -> int:
         """Connections on which something is going on."""
         return sum(not one.is_idle for one in self._connections)

@@ -27,11 +27,11 @@ StartPeer = Callable[..., Awaitable[Peer]]
 class Control:
     """The part of a control process that looks after the proxies."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, lane: str) -> None:
         self._sockets = bind([("127.0.0.1", 0)], slots)
         self.port = self._sockets[0][0].getsockname()[1]
         loop = "asyncio" if os.environ.get("TEAL_TEST_LOOP") == "asyncio" else "uvloop"
-        self.proxies = Proxies(self._sockets, ["--loop", loop, "--log-level", "error"], lambda: None)
+        self.proxies = Proxies(self._sockets, ["--loop", loop, "--lane", lane, "--log-level", "error"], lambda: None)
         self._generation = 0
         self._deployments: set[str] = set()
 
@@ -65,9 +65,9 @@ class Control:
 
 
 @pytest.fixture
-async def control(request: pytest.FixtureRequest) -> AsyncIterator[Control]:
+async def control(request: pytest.FixtureRequest, lane: str) -> AsyncIterator[Control]:
     """Two slots, filled."""
-    running = Control(getattr(request, "param", 2))
+    running = Control(getattr(request, "param", 2), lane)
     running.proxies.start()
     yield running
     hurry = asyncio.Event()
@@ -278,9 +278,9 @@ async def test_an_idle_client_may_send_one_more_request_during_the_drain(control
     await idle.close()
 
 
-async def test_a_proxy_without_a_table_drains_at_once() -> None:
+async def test_a_proxy_without_a_table_drains_at_once(lane: str) -> None:
     """Stopping before there is a table waits for nothing."""
-    control = Control(1)
+    control = Control(1, lane)
     control.proxies.start()
     await told(lambda: control.pids)
     await control.stop()
