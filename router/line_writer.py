@@ -51,12 +51,14 @@ class LineWriter:
     def write_lines(self, lines: Sequence[bytes]) -> bool:
         """Queue lines, all of them or none."""
         size = sum(map(len, lines))
+        # In one piece they cost the thread, which holds up everybody while it works, as little as one line.
+        pieces = (b"".join(lines),) if size <= self._batch_bytes else lines
         with self._lock:
             if self._queued_bytes + size > self._max_bytes or self._closing.is_set():
                 self.dropped += len(lines)
                 return False
             was_empty = not self._lines
-            self._lines += lines
+            self._lines += pieces
             self._queued_bytes += size
             if was_empty:
                 self._wake.set()

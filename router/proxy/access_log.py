@@ -13,7 +13,7 @@ _USER_AGENT_CHARACTERS = 70
 _NO_MODEL_ERROR = frozenset((0, 200))  # 0: the model gave no status
 #: Lines are handed to the writer's thread together, at the latest after this time.
 _GATHER_S = 0.02
-_GATHER_LINES = 128
+_GATHER_LINES = 32  # less than what the writer sends in one piece
 
 _LINE = (
     '{"timestamp":"%%b","method":%(method)s,"path":%(path)s,"endpoint_name":%(endpoint)s,'

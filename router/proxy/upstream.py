@@ -236,7 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
             sink.end([] if self._expects_no_body else parts)
 
     def _take_parts(self) -> list[bytes]:
-        parts = self._parts.copy()
+        parts = self._parts[:]
         self._parts.clear()
         return parts
 
