@@ -147,7 +147,7 @@ class PlainRequest(msgspec.Struct, gc=False):
     closes: bool
 
 
-def read_plain_request(headers: Iterable[tuple[bytes, bytes | None]], *, keep_credentials: bool) -> PlainRequest | None:
+def read_plain_request(headers: Iterable[tuple[bytes, bytes]], *, keep_credentials: bool) -> PlainRequest | None:
     """What `read_head` and `request_lines` find, in one pass; None for a head that is not plain.
 
     Not plain is what frames its body in another way, repeats a field that counts once, or says more of the connection
@@ -155,18 +155,21 @@ def read_plain_request(headers: Iterable[tuple[bytes, bytes | None]], *, keep_cr
     """
     found: list[bytes | None] = _NOTHING_FOUND.copy()
     passed_on = _AUTHORIZATION if keep_credentials else _FIRST_PASSED_ON
+    roles = _ROLES
     lines = []
-    for name, some in headers:
-        value = some or b""
-        role = _ROLES.get(name)
+    for name, value in headers:
+        role = roles.get(name)
         if role is None:
             role = _role(name.lower())
         if role >= 0:
             if found[role] is not None:
                 return None
             found[role] = value
-        if role == _PASS or role >= passed_on:
-            lines.append(name + b": " + value)
+            if role < passed_on:
+                continue
+        elif role == _DROP:
+            continue
+        lines.append(name + b": " + value)
     host, length, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
     if persistence is not None:
         persistence = persistence.lower()

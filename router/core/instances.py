@@ -163,7 +163,10 @@ class Deployment:
                 if best is None or instance.in_flight < best.in_flight:
                     best = instance
         if best is not None and best.in_flight < self._max_concurrent and not self._queue:
-            self._take(best)
+            if len(self._instances) == 1:
+                best.in_flight += 1
+            else:
+                self._take(best)
             return best
         return self._acquire_slowly()
 

@@ -131,10 +131,8 @@ def authenticate(
         AuthHeaderMissing, AccessDenied
     """
     spec = endpoint.spec
-    if spec.auth_mode == "none":
-        return
-    credential = auth.bearer(authorization)
     if spec.auth_mode == "key":
-        auth.check_key(credential, spec.key_digests)
-    else:
+        auth.check_key(auth.bearer(authorization), spec.key_digests)
+    elif spec.auth_mode != "none":
+        credential = auth.bearer(authorization)
         tokens.check(credential, spec.name, spec.token_secret, wall_now())
