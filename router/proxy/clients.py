@@ -89,7 +89,7 @@ class FastConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None and not self._held and not self.is_stalled:
-            self._take(data)
+            self._take(data, [data])
         else:
             self._hold(data)
 
@@ -107,19 +107,23 @@ class FastConnection(asyncio.Protocol):
 
     # Requests
 
-    def _take(self, data: bytes) -> None:
-        """Answer what is a whole plain request, wait for the rest of one, and hand over everything else."""
+    def _take(self, data: bytes, pieces: list[bytes]) -> None:
+        """Answer what is a whole plain request, wait for the rest of one, and hand over everything else.
+
+        Args:
+            pieces: `data` as it came.
+        """
         taken = self._lane.take(self, data)
         if taken is None:
-            self._hand_over(data)
+            self._hand_over(pieces)
         elif not isinstance(taken, int):
             self._exchange = taken
         elif taken:
-            self._wait(data, taken)
+            self._wait(pieces, taken)
 
-    def _wait(self, data: bytes, missing_bytes: int) -> None:
+    def _wait(self, pieces: list[bytes], missing_bytes: int) -> None:
         self.head_since = 0.0  # it is all here
-        self._held.append(data)
+        self._held = pieces
         self._missing_bytes = missing_bytes
         self._is_waiting = True
         self.deadline = monotonic() + _BODY_WAIT_S
@@ -143,26 +147,26 @@ class FastConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Look at what came while we could not."""
         if self._held and not self.is_stalled and self._transport is not None:
-            data, self._held = b"".join(self._held), []
+            pieces, self._held = self._held, []
             if not self._transport.is_closing():
                 self._transport.resume_reading()
-                self._take(data)
+                self._take(b"".join(pieces), pieces)
 
     def expire(self) -> None:
         """The rest of a body did not come soon."""
         self._stop_waiting()
-        data, self._held = b"".join(self._held), []
-        self._hand_over(data)
+        pieces, self._held = self._held, []
+        self._hand_over(pieces)
 
     def _give_up(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
 
-    def _hand_over(self, data: bytes) -> None:
+    def _hand_over(self, pieces: list[bytes]) -> None:
         transport, self._transport = self._transport, None
         assert transport is not None
-        self._clients.hand_over(self, transport, data)
+        self._clients.hand_over(self, transport, pieces)
 
     # Client
 
@@ -257,15 +261,19 @@ class Clients:
             self._fast.remove(connection)
             self._opened.lost()
 
-    def hand_over(self, connection: FastConnection, transport: asyncio.Transport, data: bytes) -> None:
-        """Let aiohttp read the connection from here on, beginning with `data`."""
+    def hand_over(self, connection: FastConnection, transport: asyncio.Transport, pieces: list[bytes]) -> None:
+        """Let aiohttp read the connection from here on, beginning with `pieces`.
+
+        They are not joined: aiohttp answers none of the requests of a read that ends malformed.
+        """
         handler = self._full.make(connection.head_since or self.now())
         transport.set_protocol(handler)
         handler.connection_made(transport)
         if connection.is_stalled:
             handler.pause_writing()
         self.lost(connection)
-        handler.data_received(data)
+        for piece in pieces:
+            handler.data_received(piece)
 
     @property
     def _connections(self) -> list[FastConnection | ClientConnection]:

@@ -167,7 +167,7 @@ def mutilated(draw: st.DrawFn) -> bytes:
     return bytes(raw)
 
 
-@dataclass
+@dataclass(repr=False)
 class Lane:
     """A proxy on one lane, and an instance of its own."""
 
