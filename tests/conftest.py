@@ -1,4 +1,7 @@
-"""Settings for all tests: the loop is uvloop, as in production, or asyncio's own with `TEAL_TEST_LOOP=asyncio`."""
+"""Settings for all tests: uvloop and the compiled request path, as in production.
+
+`TEAL_TEST_LOOP=asyncio` has them run on asyncio's own loop, `TEAL_INTERPRETED=1` on the Python sources.
+"""
 
 import asyncio
 import os
@@ -6,6 +9,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+
+from router import compiled
+
+compiled.use()  # before a test imports what it tests
 
 
 def pytest_asyncio_loop_factories(

@@ -192,7 +192,7 @@ class _Guard:
 
     def _check_token(self, request: web.Request, expected: bytes) -> None:
         authorization = request.headers.get("authorization")
-        check_key(bearer(authorization.encode("utf-8", "surrogateescape") if authorization else None), [expected])
+        check_key(bearer(authorization.encode("utf-8", "surrogateescape") if authorization else None), (expected,))
 
     def _is_from_own_page(self, request: web.Request) -> bool:
         """Whether no foreign page can be behind the request.

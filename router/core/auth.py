@@ -1,6 +1,5 @@
 """Checking of keys and tokens, in constant time and without ever holding a key in clear."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Literal
@@ -39,7 +38,7 @@ def bearer(authorization: bytes | None) -> bytes:
     return credential
 
 
-def check_key(credential: bytes, digests: Sequence[bytes]) -> None:
+def check_key(credential: bytes, digests: tuple[bytes, ...]) -> None:
     """Accept any of the endpoint's keys.
 
     Raises:

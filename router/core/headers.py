@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 MIRROR_MARK = b"x-teal-mirror"
@@ -61,6 +59,8 @@ _REQUEST_REPLACED_AND_CREDENTIAL = _REQUEST_REPLACED | {b"authorization"}
 _OWN_PREFIX = b"x-teal-"
 # What `Connection` may name without effect on the fields.
 _NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
+_SPACE, _TAB = 32, 9
+_LENGTH_DIGITS = 18  # fits a machine word
 _NOTHING: frozenset[bytes] = frozenset()
 _PLAIN_PERSISTENCE = frozenset((None, b"keep-alive", b"close"))
 
@@ -130,37 +130,61 @@ def read_head(headers: RawHeaders) -> RequestHead:
     )
 
 
-class PlainRequest(msgspec.Struct, gc=False):
+class PlainRequest:
     """A head that needs no second thought: its body is framed by one length, and it names no other hop's fields.
 
     `lines` are the fields that go on to the instance, without line ends.
     """
 
-    authorization: bytes | None
-    deployment: bytes | None
-    client_request_id: bytes
-    is_marked: bool
-    user_agent: bytes
-    host: bytes
-    lines: list[bytes]
-    length: int
-    closes: bool
+    __slots__ = (
+        "authorization",
+        "client_request_id",
+        "closes",
+        "deployment",
+        "host",
+        "is_marked",
+        "length",
+        "lines",
+        "user_agent",
+    )
+
+    def __init__(self, host: bytes, lines: list[bytes], length: int) -> None:
+        self.host = host
+        self.lines = lines
+        self.length = length
+        self.authorization: bytes | None = None
+        self.deployment: bytes | None = None
+        self.client_request_id = b""
+        self.user_agent = b""
+        self.is_marked = False
+        self.closes = False
 
 
-def read_plain_request(headers: Iterable[tuple[bytes, bytes]], *, keep_credentials: bool) -> PlainRequest | None:
+def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_credentials: bool) -> PlainRequest | None:
     """What `read_head` and `request_lines` find, in one pass; None for a head that is not plain.
 
-    Not plain is what frames its body in another way, repeats a field that counts once, or says more of the connection
-    than whether to keep it.
+    Not plain is what frames its body in another way, repeats a field that counts once, says more of the connection
+    than whether to keep it, or has a field that is written in any other way than `Name: value`.
+
+    Args:
+        fields: As parsed; a field that came twice is not in it twice.
+        lines: The first line and those of the fields as they came, without line ends.
     """
+    if len(fields) != len(lines) - 1:
+        return None
     found: list[bytes | None] = _NOTHING_FOUND.copy()
     passed_on = _AUTHORIZATION if keep_credentials else _FIRST_PASSED_ON
     roles = _ROLES
-    lines = []
-    for name, value in headers:
-        role = roles.get(name)
-        if role is None:
-            role = _role(name.lower())
+    kept = []
+    number = 0
+    for name, value in fields.items():
+        number += 1
+        line = lines[number]
+        size = len(line)
+        # The parsers differ in what they do with blanks at the end of a line.
+        if size != len(name) + 2 + len(value) or line[size - 1] == _SPACE or line[size - 1] == _TAB:
+            return None
+        role = roles[name] if name in roles else _role(name.lower())
         if role >= 0:
             if found[role] is not None:
                 return None
@@ -169,23 +193,24 @@ def read_plain_request(headers: Iterable[tuple[bytes, bytes]], *, keep_credentia
                 continue
         elif role == _DROP:
             continue
-        lines.append(name + b": " + value)
+        kept.append(line)
     host, length, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
     if persistence is not None:
         persistence = persistence.lower()
-    if host is None or length is None or not length.isdigit() or persistence not in _PLAIN_PERSISTENCE:
+    if host is None or length is None or persistence not in _PLAIN_PERSISTENCE:
         return None
-    return PlainRequest(
-        authorization,
-        deployment,
-        clean_client_request_id(client_request_id) if client_request_id else b"",
-        mark is not None,
-        user_agent or b"",
-        host,
-        lines,
-        int(length),
-        persistence == b"close",
-    )
+    if not length.isdigit() or len(length) > _LENGTH_DIGITS:
+        return None
+    plain = PlainRequest(host, kept, int(length))
+    plain.authorization = authorization
+    plain.deployment = deployment
+    if client_request_id:
+        plain.client_request_id = clean_client_request_id(client_request_id)
+    if user_agent:
+        plain.user_agent = user_agent
+    plain.is_marked = mark is not None
+    plain.closes = persistence == b"close"
+    return plain
 
 
 def _role(lower: bytes) -> int:
@@ -233,7 +258,7 @@ def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:
     return kept
 
 
-class AnswerFields(msgspec.Struct, gc=False):
+class AnswerFields:
     """The fields of a model's answer.
 
     Attributes:
@@ -243,10 +268,13 @@ class AnswerFields(msgspec.Struct, gc=False):
         has_date: The model said when.
     """
 
-    lines: list[bytes]
-    length: int | None
-    is_chunked: bool
-    has_date: bool
+    __slots__ = ("has_date", "is_chunked", "length", "lines")
+
+    def __init__(self, lines: list[bytes], length: int | None, is_chunked: bool, has_date: bool) -> None:
+        self.lines = lines
+        self.length = length
+        self.is_chunked = is_chunked
+        self.has_date = has_date
 
     def lines_without_length(self) -> list[bytes]:
         """`lines` of an answer that has no body, less the length of the one that it might have had."""
@@ -263,9 +291,7 @@ def read_answer(headers: RawHeaders) -> AnswerFields:
     length = None
     is_chunked = has_date = has_connection = False
     for name, value in headers:
-        role = _ANSWER_ROLES.get(name)
-        if role is None:
-            role = _answer_role(name.lower())
+        role = _ANSWER_ROLES[name] if name in _ANSWER_ROLES else _answer_role(name.lower())
         if role != _DROP:
             lines.append(name + b": " + value)
             if role == _ANSWER_LENGTH and length is None:

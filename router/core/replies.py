@@ -90,27 +90,24 @@ def forwarded_head(
 
 def router_constant(generation: int, deployment: str) -> bytes:
     """The router's fields that all answers of one deployment share, for `plain_head`."""
-    return f"\r\nx-teal-generation: {generation}\r\nazureml-model-deployment: {deployment}".encode()
+    return f"x-teal-generation: {generation}\r\nazureml-model-deployment: {deployment}\r\n".encode()
 
 
-def plain_head(
-    fields: AnswerFields, constant: bytes, ids: tuple[bytes, bytes], *, own_s: float, http_date: bytes
-) -> bytes:
+def plain_head(fields: AnswerFields, own: bytes, own_s: float, http_date: bytes) -> bytes:
     """`forwarded_head` of a 200 with a `Content-Length`, on a connection that stays open: nearly every answer.
 
     Args:
-        constant: From `router_constant`.
-        ids: The request's, and the client's own or nothing.
+        own: From `router_constant`, after what the router adds to this answer alone.
         own_s: The router's own share of the time until now.
     """
     lines = fields.lines
     if not fields.has_date:
         lines.append(b"date: " + http_date)
-    request_id, client_request_id = ids
-    lines.append(b"x-request-id: " + request_id + constant)
-    if client_request_id:
-        lines.append(b"x-ms-client-request-id: " + client_request_id)
-    return b"HTTP/1.1 200 OK\r\n%b\r\nserver-timing: router;dur=%.3f\r\n\r\n" % (_CRLF.join(lines), own_s * 1000)
+    return b"HTTP/1.1 200 OK\r\n%b\r\n%bserver-timing: router;dur=%.3f\r\n\r\n" % (
+        _CRLF.join(lines),
+        own,
+        own_s * 1000,
+    )
 
 
 def refusal(error: RouterError, record: RequestRecord, *, now: float, http_date: bytes, closes: bool) -> bytes:

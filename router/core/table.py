@@ -74,7 +74,7 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint:
     """An endpoint ready for look-ups: cumulative weights, names in lower case."""
 
-    __slots__ = ("_bounds", "_by_lower", "_live", "_mirror_bounds", "_mirrors", "_total", "spec")
+    __slots__ = ("_bounds", "_by_lower", "_live", "_mirror_bounds", "_mirrors", "_total", "has_mirror", "spec")
 
     def __init__(self, spec: EndpointSpec) -> None:
         self.spec = spec
@@ -86,6 +86,7 @@ class Endpoint:
         self._total = self._bounds[-1] if live else 0.0
         mirrors = [(by_name[name], percent) for name, percent in spec.mirror_traffic if percent > 0]
         self._mirrors = [deployment for deployment, _ in mirrors]
+        self.has_mirror = bool(mirrors)  # any live request is copied
         self._mirror_bounds = list(accumulate(percent for _, percent in mirrors))
 
     def choose(self, u: float) -> DeploymentSpec:
@@ -102,11 +103,6 @@ class Endpoint:
         # Of fractions that add up to 99.99999, the last takes the rest; one that adds up to 100.00001 is scaled.
         index = bisect(self._bounds, u * self._total)
         return self._live[min(index, len(self._live) - 1)]
-
-    @property
-    def has_mirror(self) -> bool:
-        """Whether any live request is copied."""
-        return bool(self._mirrors)
 
     def is_live(self, deployment: str) -> bool:
         """Whether the deployment carries live traffic."""

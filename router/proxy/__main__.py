@@ -9,9 +9,13 @@ import sys
 
 import uvloop
 
-from router import logs
-from router.line_writer import LineWriter
-from router.proxy.process import ProxyOptions, ProxyProcess
+from router import compiled
+
+compiled.use()  # before the first module of the request path is imported
+
+from router import logs  # noqa: E402
+from router.line_writer import LineWriter  # noqa: E402
+from router.proxy.process import ProxyOptions, ProxyProcess  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 _LOG_BUFFER_BYTES = 8 * 2**20

@@ -25,15 +25,17 @@ class Attempts:
         may_wait: Whether to queue while all instances are busy.
     """
 
-    is_streamed = False
-    _instance: Instance | None = None
-    _connection: UpstreamConnection | None = None
-    _failed: tuple[Instance, ...] = ()
-    _is_sent = True
-
     def __init__(
-        self, runtime: Runtime, pool: Pool, deployment: Deployment, *, may_resend: bool, may_wait: bool = True
+        self, runtime: Runtime, pool: Pool, deployment: Deployment, may_resend: bool, may_wait: bool = True
     ) -> None:
+        self._set_up(runtime, pool, deployment, may_resend, may_wait)
+
+    def _set_up(self, runtime: Runtime, pool: Pool, deployment: Deployment, may_resend: bool, may_wait: bool) -> None:
+        self.is_streamed = False
+        self._instance: Instance | None = None
+        self._connection: UpstreamConnection | None = None
+        self._failed: tuple[Instance, ...] = ()
+        self._is_sent = True
         self._runtime = runtime
         self._pool = pool
         self._deployment = deployment

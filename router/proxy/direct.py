@@ -5,8 +5,10 @@ import asyncio
 import structlog
 
 from router.core.errors import InternalError, QueueFull, RequestTimeout, RouterError
-from router.core.instances import Instance
+from router.core.instances import Deployment, Instance
 from router.proxy.attempts import Attempts
+from router.proxy.pool import Pool
+from router.proxy.runtime import Runtime
 from router.proxy.upstream import UpstreamConnection, UpstreamLost
 
 log = structlog.get_logger()
@@ -18,10 +20,14 @@ class DirectExchange(Attempts):
     A task is made only for what cannot be done at once: to open a connection, or to try again.
     """
 
-    deadline = 0.0
-    _task: asyncio.Task[None] | None = None
-    _is_queued = False
-    _has_head = False
+    def __init__(
+        self, runtime: Runtime, pool: Pool, deployment: Deployment, may_resend: bool, may_wait: bool = True
+    ) -> None:
+        super().__init__(runtime, pool, deployment, may_resend, may_wait)
+        self.deadline = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._is_queued = False
+        self._has_head = False
 
     def begin(self) -> None:
         """Send the request as soon as an instance has a place for it.
@@ -66,7 +72,7 @@ class DirectExchange(Attempts):
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        super().close()
+        Attempts.close(self)  # `super` is not known to a compiled method that others call directly
 
     def expire(self) -> None:
         """The answer did not come in time."""

@@ -26,7 +26,7 @@ class Client(Protocol):
     is_stalled: bool
 
     def write(self, data: bytes) -> None: ...
-    def done(self, now: float, *, closes: bool) -> None: ...
+    def done(self, now: float, closes: bool) -> None: ...
     def cut(self) -> None: ...
 
 
@@ -35,32 +35,27 @@ class LiveExchange(DirectExchange):
 
     Nearly every request is sent at once and gets a 200 that comes whole; what else may happen costs a `RequestRecord`.
 
-    Args:
-        began: Monotonic seconds.
+    Attributes:
         rest: The request as its instance gets it, after the first line and `Host`.
-        body: What follows, if it is not in `rest` already.
+        request_body: What follows, if it is not in `rest` already.
     """
 
-    _head: AnswerHead | None = None
-    _framing: Framing | None = None
-    _record: RequestRecord | None = None
-    _sent: float | None = None
-    _answered: float | None = None
-    _may_wait = True
-
-    def __init__(
-        self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, *, request_id: bytes, began: float
-    ) -> None:
-        self._runtime = runtime
-        self._pool = runtime.pool
-        self._deployment = leg.state
-        self._may_resend = leg.is_idempotent
+    def __init__(self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, request_id: bytes) -> None:
+        self._set_up(runtime, runtime.pool, leg.state, leg.is_idempotent, True)
+        self._task = None
+        self._is_queued = False
+        self._has_head = False
+        self._head: AnswerHead | None = None
+        self._framing: Framing | None = None
+        self._record: RequestRecord | None = None
+        self._sent: float = 0.0
+        self._answered: float = 0.0
         self._client = client
         self._leg = leg
         self._plain = plain
         self._request_id = request_id
-        self._began = began
-        self.deadline = began + leg.timeout_s
+        self._began = monotonic()
+        self.deadline = self._began + leg.timeout_s
         self.rest = b""
         self.request_body = b""
 
@@ -162,10 +157,11 @@ class LiveExchange(DirectExchange):
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         began, sent, answered, now = self._began, self._sent, self._answered, monotonic()
         request_id, client_id = self._request_id, plain.client_request_id
-        own_s = now - began - (answered - sent)  # type: ignore[operator]  # it was sent and answered
-        start = plain_head(
-            head.fields, leg.constant, (request_id, client_id), own_s=own_s, http_date=runtime.http_date()
-        )
+        own_s = now - began - (answered - sent)
+        own = b"x-request-id: " + request_id + b"\r\n" + leg.constant
+        if client_id:
+            own += b"x-ms-client-request-id: " + client_id + b"\r\n"
+        start = plain_head(head.fields, own, own_s, runtime.http_date())
         self._client.write(start + body)
         connection, instance = self._connection, self._instance
         self._connection = self._instance = None
@@ -184,14 +180,14 @@ class LiveExchange(DirectExchange):
                 request_id,
                 client_id,
                 (now - began) * 1000,
-                (sent - began) * 1000,  # type: ignore[operator]
-                (now - answered) * 1000,  # type: ignore[operator]
+                (sent - began) * 1000,
+                (now - answered) * 1000,
             )
         elif log.is_on:
             log.write(self._remember(response_bytes=len(body), status=200, model_status=200), now)
         self._client.done(now, closes=False)
 
-    def _write(self, parts: list[bytes], *, is_last: bool) -> None:
+    def _write(self, parts: list[bytes], is_last: bool) -> None:
         record = self._remember()
         part = parts[0] if len(parts) == 1 else b"".join(parts)
         record.response_bytes += len(part)
@@ -227,7 +223,7 @@ class LiveExchange(DirectExchange):
                 request_bytes=plain.length,
                 **fields,
             )
-        record.sent, record.answered = self._sent, self._answered
+        record.sent, record.answered = self._sent or None, self._answered or None
         return record
 
     def _end(self) -> None:

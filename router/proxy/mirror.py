@@ -158,14 +158,13 @@ class Mirror:
 class Copy(DirectExchange):
     """One copy on its way. Its answer is read and dropped."""
 
-    outcome: MirrorOutcome = "failed"
-    _read_bytes = 0
-
     def __init__(self, mirror: Mirror, endpoint: Endpoint, target: DeploymentSpec, outgoing: Outgoing) -> None:
         runtime = mirror.runtime
         deployment = runtime.deployment(endpoint.spec.name, target)
         may_wait = not endpoint.is_live(target.name)
         super().__init__(runtime, mirror.pool, deployment, may_resend=False, may_wait=may_wait)
+        self.outcome: MirrorOutcome = "failed"
+        self._read_bytes = 0
         deployment.enter()
         self.endpoint = endpoint
         self.outgoing = outgoing

@@ -28,7 +28,7 @@ class Pool:
         idle = self._idle.get(address)
         while idle:
             connection = idle.pop()
-            if connection.is_idle:
+            if connection.fits():
                 connection.is_reused = True
                 return connection
         return None
@@ -51,7 +51,7 @@ class Pool:
         Args:
             now: If the caller has just looked at the clock.
         """
-        if not connection.is_idle:
+        if not connection.fits():
             connection.close()
             return
         connection.idle_since = self._now() if now is None else now
@@ -66,7 +66,7 @@ class Pool:
         oldest = self._now() - IDLE_S
         for address, idle in list(self._idle.items()):
             # The list is in order of `idle_since`: the oldest are at its front.
-            keep_from = next((i for i, c in enumerate(idle) if c.idle_since > oldest and c.is_idle), len(idle))
+            keep_from = next((i for i, c in enumerate(idle) if c.idle_since > oldest and c.fits()), len(idle))
             for connection in idle[:keep_from]:
                 connection.close()
             del idle[:keep_from]

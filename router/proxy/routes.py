@@ -104,12 +104,14 @@ class Routes:
         self._runtime = runtime
         self._table = runtime.table
         self._by_line: dict[bytes, Route] = {}
+        self.max_head_bytes = runtime.limits.max_head_bytes
 
     def find(self, line: bytes) -> Route | None:
         """The route of a scoring request by its first line; None for every other request."""
         if self._table is not self._runtime.table:
             self._table = self._runtime.table
             self._by_line = {}
+            self.max_head_bytes = self._runtime.limits.max_head_bytes
         return self._by_line.get(line) or self._find_slowly(line)
 
     def find_by_host(self, fields: Mapping[bytes, bytes]) -> Route | None:

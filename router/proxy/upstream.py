@@ -8,7 +8,6 @@ import termios
 from typing import Protocol, cast
 
 import httptools
-import msgspec
 
 from router.core.headers import AnswerFields, read_answer
 
@@ -32,17 +31,20 @@ class UpstreamLost(Exception):
         self.is_unread = is_unread
 
 
-class AnswerHead(msgspec.Struct, gc=False):
+class AnswerHead:
     """Status line and fields of an answer, and how its body is framed.
 
     Attributes:
         length: Of the body as announced; None: chunked, or until the connection closes.
     """
 
-    status: int
-    fields: AnswerFields
-    length: int | None
-    has_body: bool
+    __slots__ = ("fields", "has_body", "length", "status")
+
+    def __init__(self, status: int, fields: AnswerFields, length: int | None, has_body: bool) -> None:
+        self.status = status
+        self.fields = fields
+        self.length = length
+        self.has_body = has_body
 
 
 class Sink(Protocol):
@@ -58,7 +60,7 @@ class Sink(Protocol):
     def lost(self, error: UpstreamLost, parts: list[bytes]) -> None: ...
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection:
     """A connection that carries one exchange at a time; `sink` is None while it is idle."""
 
     def __init__(self, address: str) -> None:
@@ -91,12 +93,11 @@ class UpstreamConnection(asyncio.Protocol):
     def is_closed(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    @property
-    def is_idle(self) -> bool:
-        """Fit for another exchange, as far as we have heard."""
+    def fits(self) -> bool:
+        """Whether it is idle and fit for another exchange, as far as we have heard."""
         return self._sink is None and self._is_reusable and self._transport is not None
 
-    def send(self, head: bytes, body: bytes, sink: Sink, *, expects_no_body: bool = False) -> None:
+    def send(self, head: bytes, body: bytes, sink: Sink, expects_no_body: bool = False) -> None:
         """Begin an exchange.
 
         Args:
@@ -274,11 +275,15 @@ async def connect(address: str) -> UpstreamConnection:
     """
     loop = asyncio.get_running_loop()
     connection = UpstreamConnection(address)
+
+    def made() -> asyncio.Protocol:
+        return cast(asyncio.Protocol, connection)  # in all but its base: a compiled class cannot have one
+
     if address.startswith("unix:"):
-        await loop.create_unix_connection(lambda: connection, address[5:])
+        await loop.create_unix_connection(made, address[5:])
     else:
         host, port = split_address(address)
-        await loop.create_connection(lambda: connection, host, port)
+        await loop.create_connection(made, host, port)
     return connection
 
 

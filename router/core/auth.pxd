@@ -1,0 +1,2 @@
+cpdef bytes bearer(bytes authorization)
+cpdef check_key(bytes credential, tuple digests)

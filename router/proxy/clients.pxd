@@ -1,0 +1,20 @@
+from router.proxy.fast_lane cimport FastLane
+
+cdef class FastConnection:
+    cdef object __weakref__
+    cdef object _clients
+    cdef FastLane _lane
+    cdef object _transport
+    cdef object _exchange
+    cdef readonly bytes forwarded_for
+    cdef list _held
+    cdef Py_ssize_t _missing_bytes
+    cdef bint _is_waiting
+    cdef public double deadline
+    cdef public double idle_since
+    cdef public double head_since
+    cdef public bint is_stalled
+
+    cpdef _take(self, bytes data, list pieces)
+    cpdef write(self, bytes data)
+    cpdef done(self, double now, bint closes)

@@ -1,0 +1,25 @@
+from router.proxy.access_log cimport AccessLog
+from router.proxy.deadlines cimport Deadlines
+from router.proxy.pool cimport Pool
+
+cdef class Runtime:
+    cdef object __weakref__
+    cdef public object table
+    cdef public object limits
+    cdef public object totals
+    cdef public object tokens
+    cdef public Pool pool
+    cdef public Deadlines deadlines
+    cdef public bint is_draining
+    cdef public object has_table
+    cdef public AccessLog access_log
+    cdef dict _deployments
+    cdef dict _bandwidth
+    cdef object _random
+    cdef double _date_due
+    cdef bytes _date
+    cdef public bytes id_start
+    cdef public object ids
+
+    cpdef double u(self)
+    cpdef bytes http_date(self)
