@@ -74,7 +74,8 @@ class Proxy:
         return self._logged()
 
     def _logged(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        # Not `splitlines`: a client's name may have one of the characters that it takes for ends of lines.
+        return [json.loads(line) for line in self._log.read_text().split("\n")[:-1]]
 
     async def close(self) -> None:
         await self.clients.shutdown(0.1)
