@@ -179,8 +179,15 @@ def _endpoints(endpoints: Mapping[str, EndpointStats]) -> Iterator[Metric]:
 def _processes(source: MetricsSource) -> Iterator[Metric]:
     process = source.totals.process
     yield GaugeMetricFamily("teal_connections", "Client connections that are open.", process.connections)
+    yield GaugeMetricFamily("teal_max_connections", "Client connections that may be open.", process.max_connections)
     yield CounterMetricFamily(
         "teal_connections_opened_total", "Client connections accepted.", process.connections_opened
+    )
+    yield _counter(
+        "teal_connections_refused_total",
+        "Client connections that were refused, by reason.",
+        ("reason",),
+        (((reason,), number) for reason, number in process.connections_refused.items()),
     )
     yield CounterMetricFamily(
         "teal_access_log_dropped_total",

@@ -13,7 +13,7 @@ import structlog
 
 from router.core.stats import ProcessStats, Totals
 from router.core.table import TableSpec, split_between
-from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame
+from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame, limits_between
 
 log = structlog.get_logger()
 
@@ -263,8 +263,9 @@ class Proxies:
 
     def _tell_table(self, slot: ProxySlot) -> None:
         if self._apply is not None:
-            share = split_between(self._apply.table, slot.number, len(self._slots))
-            slot.tell(Apply(table=share, limits=self._apply.limits))
+            place = slot.number, len(self._slots)
+            table = split_between(self._apply.table, *place)
+            slot.tell(Apply(table=table, limits=limits_between(self._apply.limits, *place)))
 
     def _fold(self, slot: ProxySlot) -> None:
         """Keep what the process had counted; what it had in hand is gone."""

@@ -37,6 +37,8 @@ def proxy_limits(config: RouterConfig) -> ProxyLimits:
     """What the proxies are told of limits."""
     limits = config.limits
     return ProxyLimits(
+        max_connections=limits.max_connections,
+        max_connections_per_address=limits.max_connections_per_address,
         max_head_bytes=limits.max_head_bytes,
         head_timeout_s=limits.head_timeout_s,
         body_timeout_s=limits.body_timeout_s,

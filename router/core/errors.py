@@ -80,6 +80,36 @@ class BodyTimeout(RouterError):
         super().__init__(f"No byte of the request body came for {idle_s:g} seconds.")
 
 
+class TooManyConnections(RouterError):
+    """There is no place for the client's connection."""
+
+    status = 503
+    code = "too_many_connections"
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("The router has no place for another connection.")
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("retry-after", "1"),)
+
+
+class NoDescriptors(RouterError):
+    """The process may not open another connection to an instance; nothing was sent, so the client may try again."""
+
+    status = 503
+    code = "no_descriptors"
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("The router is out of file descriptors.")
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("retry-after", "1"),)
+
+
 class AuthHeaderMissing(RouterError):
     status = 401
     code = "key_auth_bad_header_forbidden"

@@ -104,7 +104,9 @@ class ProcessStats(msgspec.Struct):
     """One proxy process; not added up but shown per process, less the counters."""
 
     connections: int = 0
+    max_connections: int = 0
     connections_opened: int = 0
+    connections_refused: dict[str, int] = {}
     access_log_dropped: int = 0
     loop_lag_s: float = 0.0
     mirror_in_flight: int = 0
@@ -143,7 +145,9 @@ class Totals(msgspec.Struct):
         for name, theirs in other.endpoints.items():
             _add_endpoint(self.endpoint(name), theirs)
         self.process.connections += other.process.connections
+        self.process.max_connections += other.process.max_connections
         self.process.connections_opened += other.process.connections_opened
+        _add_counts(self.process.connections_refused, other.process.connections_refused)
         self.process.access_log_dropped += other.process.access_log_dropped
         self.process.mirror_in_flight += other.process.mirror_in_flight
         self.process.mirror_held_bytes += other.process.mirror_held_bytes
@@ -154,7 +158,8 @@ class Totals(msgspec.Struct):
         for endpoint in self.endpoints.values():
             for deployment in endpoint.deployments.values():
                 deployment.in_flight = deployment.queued = 0
-        self.process.connections = self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
+        self.process.connections = self.process.max_connections = 0
+        self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
         self.process.loop_lag_s = 0.0
 
 

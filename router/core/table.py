@@ -240,7 +240,7 @@ def _endpoint_share(endpoint: EndpointSpec, slot: int, slots: int) -> EndpointSp
         endpoint.mirror,
         rate_bytes_per_s=endpoint.mirror.rate_bytes_per_s / slots,
         burst_bytes=max(endpoint.mirror.burst_bytes / slots, endpoint.mirror.max_body_bytes),
-        max_in_flight=_int_share(endpoint.mirror.max_in_flight, slot, slots),
+        max_in_flight=int_share(endpoint.mirror.max_in_flight, slot, slots),
     )
     deployments = tuple(
         msgspec.structs.replace(deployment, max_queue=math.ceil(deployment.max_queue / slots))
@@ -250,5 +250,6 @@ def _endpoint_share(endpoint: EndpointSpec, slot: int, slots: int) -> EndpointSp
     return msgspec.structs.replace(endpoint, mirror=mirror, deployments=deployments, bandwidth_bytes_per_s=bandwidth)
 
 
-def _int_share(total: int, slot: int, slots: int) -> int:
+def int_share(total: int, slot: int, slots: int) -> int:
+    """What one of `slots` gets of a number that is divided among them; the shares add up to it."""
     return total // slots + (slot < total % slots)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from router.core.stats import Totals
-from router.core.table import TableSpec
+from router.core.table import TableSpec, int_share
 
 _LENGTH_BYTES = 4
 _MAX_FRAME_BYTES = 256 * 2**20
@@ -14,12 +14,23 @@ _MAX_FRAME_BYTES = 256 * 2**20
 class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may take up; seconds and bytes. Applied to connections made after it arrives."""
 
+    max_connections: int = 20_000
+    max_connections_per_address: int = 10_000
     max_head_bytes: int = 32 * 1024
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     keepalive_timeout_s: float = 75.0
     drain_timeout_s: float = 30.0
     access_log: bool = True
+
+
+def limits_between(limits: ProxyLimits, slot: int, slots: int) -> ProxyLimits:
+    """The limits for one of `slots` proxies: those that hold for the sum of all are divided, but none becomes 0."""
+    return msgspec.structs.replace(
+        limits,
+        max_connections=max(1, int_share(limits.max_connections, slot, slots)),
+        max_connections_per_address=max(1, int_share(limits.max_connections_per_address, slot, slots)),
+    )
 
 
 class Apply(msgspec.Struct, frozen=True, tag=True):

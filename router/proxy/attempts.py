@@ -9,7 +9,7 @@ Rules
 
 import asyncio
 
-from router.core.errors import NoReadyInstance, QueueFull, UpstreamReset
+from router.core.errors import NoDescriptors, NoReadyInstance, QueueFull, UpstreamReset
 from router.core.instances import Deployment, Instance
 from router.core.stats import count
 from router.proxy.pool import Pool
@@ -47,6 +47,7 @@ class Attempts:
 
         Raises:
             UpstreamReset: no connection could be made to any instance.
+            NoDescriptors: this process may not have another one.
         """
         while True:
             instance = self._held()
@@ -111,8 +112,12 @@ class Attempts:
         return None if self.is_streamed else self._pool.reuse(instance.address)
 
     async def _open(self, instance: Instance) -> UpstreamConnection:
-        connection = await self._pool.open(instance.address)
         numbers = self._runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
+        try:
+            connection = await self._pool.open(instance.address)
+        except NoDescriptors as error:
+            count(numbers.failures, error.code)
+            raise
         numbers.connections_opened += 1
         return connection
 

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from router.core.errors import NoDescriptors
 from router.core.instances import Deployment, Instance
 from router.core.table import DeploymentSpec
 from router.proxy.answer import Answer
@@ -73,5 +74,5 @@ class ReturnChecks:
                     return 200 <= (await answer.wait_head()).status < 300
                 finally:
                     connection.close()
-        except (UpstreamLost, TimeoutError):
+        except (UpstreamLost, NoDescriptors, TimeoutError):
             return False

@@ -2,6 +2,7 @@ from router.proxy.fast_lane cimport FastLane
 
 cdef class FastConnection:
     cdef object __weakref__
+    cdef readonly str client
     cdef object _clients
     cdef FastLane _lane
     cdef object _transport

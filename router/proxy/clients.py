@@ -6,12 +6,14 @@ from typing import cast
 
 import structlog
 
+from router.core.admission import Admission
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
 from router.proxy.live import LiveExchange
 from router.proxy.mirror import Mirror
+from router.proxy.opened import ClientProtocol, OpenConnections
 from router.proxy.runtime import Runtime
-from router.proxy.server import ClientConnection, FullLaneServer, OpenConnections
+from router.proxy.server import ClientConnection, FullLaneServer
 
 log = structlog.get_logger()
 
@@ -33,6 +35,7 @@ class FastConnection:
         "_lane",
         "_missing_bytes",
         "_transport",
+        "client",
         "deadline",
         "forwarded_for",
         "head_since",
@@ -40,7 +43,8 @@ class FastConnection:
         "is_stalled",
     )
 
-    def __init__(self, clients: "Clients", lane: FastLane, now: float) -> None:
+    def __init__(self, clients: "Clients", lane: FastLane, client: str, now: float) -> None:
+        self.client = client  # whom it counts for
         self._clients = clients
         self._lane = lane
         self._transport: asyncio.Transport | None = None
@@ -209,12 +213,22 @@ class Clients:
         self._full = FullLaneServer(runtime, FullLane(runtime, mirror), self._opened)
         self._is_ticking = False
 
-    def __call__(self) -> asyncio.Protocol:
+    def expect(self, client: str) -> FastConnection | ClientConnection:
+        """A connection for a socket that was accepted from `client`; `forget` it once it was made or never will be."""
         self._runtime.totals.process.connections_opened += 1
-        if self._lane is None:
-            return self._full()
-        # A protocol in all but its base: a compiled class cannot have one.
-        return cast(asyncio.Protocol, FastConnection(self, self._lane, self.now()))
+        now = self.now()
+        lane = self._lane
+        one = self._full.make(client, now) if lane is None else FastConnection(self, lane, client, now)
+        self._opened.expect(one)
+        return one
+
+    def forget(self, connection: ClientProtocol) -> None:
+        """A connection does not come any more, if it has not come."""
+        self._opened.forget(connection)
+
+    @property
+    def admission(self) -> Admission:
+        return self._opened.admission
 
     @property
     def all_closed(self) -> asyncio.Event:
@@ -222,7 +236,7 @@ class Clients:
 
     @property
     def open_now(self) -> int:
-        return self._opened.number
+        return self._opened.admission.number
 
     @property
     def fast_now(self) -> int:
@@ -257,21 +271,21 @@ class Clients:
 
     def made(self, connection: FastConnection) -> None:
         self._fast.add(connection)
-        self._opened.made()
+        self._opened.made(connection)
         if not self._is_ticking:
             self._tick_later()
 
     def lost(self, connection: FastConnection) -> None:
         if connection in self._fast:
             self._fast.remove(connection)
-            self._opened.lost()
+            self._opened.lost(connection)
 
     def hand_over(self, connection: FastConnection, transport: asyncio.Transport, pieces: list[bytes]) -> None:
         """Let aiohttp read the connection from here on, beginning with `pieces`.
 
         They are not joined: aiohttp answers none of the requests of a read that ends malformed.
         """
-        handler = self._full.make(connection.head_since or self.now())
+        handler = self._full.make(connection.client, connection.head_since or self.now())
         transport.set_protocol(handler)
         handler.connection_made(transport)
         if connection.is_stalled:

@@ -1,13 +1,17 @@
 """Idle connections to instances, the last one used first."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 
+from router.core.errors import NoDescriptors
 from router.proxy.upstream import UpstreamConnection, UpstreamLost, connect
 
 #: Below the 5 s after which common servers close an idle connection: ours goes first, so that theirs is never stale.
 IDLE_S = 4.0
 _CONNECT_TIMEOUT_S = 2.0
+#: Turns of the loop until a connection that was closed has given up its descriptor.
+_CLOSING_TURNS = 3
 
 
 class Pool:
@@ -38,11 +42,14 @@ class Pool:
 
         Raises:
             UpstreamLost: it could not be made in time; nothing was sent.
+            NoDescriptors: this process may not have another one.
         """
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                return await connect(address)
+                return await self._connect(address)
         except (OSError, TimeoutError) as error:
+            if _is_exhausted(error):
+                raise NoDescriptors from error
             raise UpstreamLost("connect", is_unread=True) from error
 
     def give_back(self, connection: UpstreamConnection, now: float | None = None) -> None:
@@ -79,3 +86,20 @@ class Pool:
             for connection in idle:
                 connection.close()
         self._idle.clear()
+
+    async def _connect(self, address: str) -> UpstreamConnection:
+        """A new connection, if need be with the descriptor of an idle one."""
+        try:
+            return await connect(address)
+        except OSError as error:
+            if not _is_exhausted(error):
+                raise
+        self.close()
+        for _ in range(_CLOSING_TURNS):
+            await asyncio.sleep(0)
+        return await connect(address)
+
+
+def _is_exhausted(error: Exception) -> bool:
+    """Whether it is ours and not the instance's fault."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}

@@ -16,7 +16,9 @@ from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
 from router.proxy.clients import Clients
+from router.proxy.entrance import Entrance
 from router.proxy.link import Link
+from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
 
@@ -24,7 +26,6 @@ log = structlog.get_logger()
 
 _STATS_EVERY_S = 0.25
 _SWEEP_EVERY_S = 0.5
-_BACKLOG = 4096
 #: Once draining, an idle client has this long to send one more request and be told to close.
 _IDLE_GRACE_S = 1.0
 _IDLE_EVERY_S = 0.25
@@ -53,7 +54,8 @@ class ProxyProcess:
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)
         self._clients = Clients(self._runtime, self._mirror, has_fast_lane=options.has_fast_lane)
-        self._listeners: list[asyncio.Server] = []
+        self._entrance = Entrance(self._runtime, self._clients)
+        self._listeners: list[Listener] = []
         self._drain = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -76,7 +78,7 @@ class ProxyProcess:
         await _first_of((self._runtime.has_table, self._drain), background)
         if self._drain.is_set() or not self._runtime.has_table.is_set():
             return
-        await self._listen()
+        self._listen()
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection need look at it again
         # A request leaves nothing that is only reachable in a circle, so collections find next to nothing: fewer of
@@ -85,12 +87,10 @@ class ProxyProcess:
         await _first_of((self._drain,), background)
         await self._finish_requests()
 
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        for fd in self._options.listen_fds:
-            listener = socket.socket(fileno=fd)
-            listener.setblocking(False)
-            self._listeners.append(await loop.create_server(self._clients, sock=listener, backlog=_BACKLOG))
+    def _listen(self) -> None:
+        self._listeners = [Listener(socket.socket(fileno=fd), self._entrance) for fd in self._options.listen_fds]
+        for listener in self._listeners:
+            listener.start()
 
     async def _follow(self, link: Link) -> None:
         async for message in link.messages():
@@ -117,6 +117,7 @@ class ProxyProcess:
             process.loop_lag_s = max(0.0, now - due)
             due = max(due, now - _STATS_EVERY_S)
             process.connections = self._clients.open_now
+            process.max_connections = self._entrance.max_connections
             process.mirror_in_flight = self._mirror.in_flight
             process.mirror_held_bytes = self._mirror.held_bytes
             self._checks.sweep()
@@ -129,12 +130,11 @@ class ProxyProcess:
         self._runtime.sweep()
         self._mirror.sweep()
         self._clients.sweep()
+        self._entrance.sweep()
 
     async def _finish_requests(self) -> None:
         """Stop accepting, tell every client to close, and wait for what is in flight."""
         self._runtime.is_draining = True
-        # One turn of the loop takes what is queued on the listening sockets already.
-        await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
         with contextlib.suppress(TimeoutError):
@@ -149,6 +149,7 @@ class ProxyProcess:
                 await asyncio.wait((all_closed, hurried), timeout=_IDLE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                 # Busy ones close by themselves after their answers, unless an answer began before the drain did.
                 self._clients.close_idle(_IDLE_GRACE_S)
+                self._entrance.close_idle(_IDLE_GRACE_S)
         finally:
             all_closed.cancel()
             hurried.cancel()
@@ -157,6 +158,7 @@ class ProxyProcess:
         cut = self._clients.busy_now
         if cut:
             log.warning("drain.cut", requests=cut)
+        await self._entrance.close()
         await self._clients.shutdown(0.1)
         self._mirror.close()
         await self._checks.close()

@@ -8,6 +8,7 @@ from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
 from router.proxy.full_lane import FullLane
+from router.proxy.opened import OpenConnections
 from router.proxy.persistence import BodyWatch
 from router.proxy.runtime import Runtime
 
@@ -15,14 +16,27 @@ _MAX_FIELDS = 256
 
 
 class ClientConnection(BodyWatch):
-    """One client's connection on the full lane."""
+    """One client's connection on the full lane.
 
-    __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime")
+    Args:
+        client: Whom it counts for.
+        head_since: When the client began to owe a head (monotonic seconds).
+    """
+
+    __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime", "client")
 
     def __init__(
-        self, server: "FullLaneServer", runtime: Runtime, lane: FullLane, head_since: float, **kwargs: Any
+        self,
+        server: "FullLaneServer",
+        runtime: Runtime,
+        lane: FullLane,
+        *,
+        client: str,
+        head_since: float,
+        **kwargs: Any,
     ) -> None:
         super().__init__(server, **kwargs)
+        self.client = client
         self._runtime = runtime
         self._lane = lane
         self._is_busy = False
@@ -77,24 +91,6 @@ class ClientConnection(BodyWatch):
         return self._lane.refuse_malformed(request, exc)
 
 
-class OpenConnections:
-    """How many clients are connected, on whichever lane."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.all_closed = asyncio.Event()
-        self.all_closed.set()
-
-    def made(self) -> None:
-        self.number += 1
-        self.all_closed.clear()
-
-    def lost(self) -> None:
-        self.number -= 1
-        if not self.number:
-            self.all_closed.set()
-
-
 class FullLaneServer(Server):
     """Makes aiohttp's connections and knows those that are open."""
 
@@ -105,17 +101,15 @@ class FullLaneServer(Server):
         self._lane = lane
         self._opened = opened
 
-    def __call__(self) -> ClientConnection:
-        return self.make(self._runtime.now())
-
-    def make(self, head_since: float) -> ClientConnection:
-        """A connection whose client owes a head since `head_since` (monotonic seconds)."""
+    def make(self, client: str, head_since: float) -> ClientConnection:
+        """A connection of `client`, which owes a head since `head_since` (monotonic seconds)."""
         limits = self._runtime.limits
         return ClientConnection(
             self,
             self._runtime,
             self._lane,
-            head_since,
+            client=client,
+            head_since=head_since,
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # bodies go through as they are
@@ -145,11 +139,13 @@ class FullLaneServer(Server):
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._opened.made()
+        assert isinstance(handler, ClientConnection)
+        self._opened.made(handler)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self._opened.lost()
+        assert isinstance(handler, ClientConnection)
+        self._opened.lost(handler)
 
 
 async def _handle(request: BaseRequest) -> StreamResponse:

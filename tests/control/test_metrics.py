@@ -24,6 +24,7 @@ def totals() -> Totals:
     churn = EndpointStats(refused={401: 7}, mirror={"sent": 3, "no_budget": 8}, mirror_bytes=900)
     churn.deployments["blue"] = blue
     process = ProcessStats(connections=12, connections_opened=34, access_log_dropped=5, mirror_in_flight=1)
+    process.max_connections, process.connections_refused = 50, {"too_many": 3}
     return Totals(endpoints={"churn": churn, "": EndpointStats(refused={404: 2})}, process=process)
 
 
@@ -97,7 +98,9 @@ def samples() -> Samples:
         ("teal_mirror_requests_total", {"endpoint": "churn", "outcome": "no_budget"}, 8),
         ("teal_mirror_bytes_total", {"endpoint": "churn"}, 900),
         ("teal_connections", {}, 12),
+        ("teal_max_connections", {}, 50),
         ("teal_connections_opened_total", {}, 34),
+        ("teal_connections_refused_total", {"reason": "too_many"}, 3),
         ("teal_access_log_dropped_total", {}, 5),
         ("teal_mirror_in_flight", {}, 1),
         ("teal_event_loop_lag_seconds", {"process": "proxy-0"}, 0.002),

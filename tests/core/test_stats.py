@@ -67,6 +67,8 @@ def filled() -> Totals:
     process = totals.process
     process.connections, process.connections_opened, process.access_log_dropped = 6, 9, 1
     process.mirror_in_flight, process.mirror_held_bytes, process.loop_lag_s = 2, 100, 0.5
+    process.max_connections = 50
+    count(process.connections_refused, "too_many")
     return totals
 
 
@@ -81,6 +83,7 @@ def test_totals_of_two_processes_add_up() -> None:
     assert (blue.request_bytes, blue.response_bytes, blue.connections_opened) == (6, 10, 4)
     assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
     assert (total.process.connections, total.process.connections_opened, total.process.loop_lag_s) == (12, 18, 0.5)
+    assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many": 2})
 
 
 def test_adding_leaves_the_other_alone() -> None:
@@ -113,6 +116,7 @@ def test_what_a_process_had_in_hand_ends_with_it() -> None:
         0.0,
     )
     assert (process.connections_opened, process.access_log_dropped) == (9, 1)
+    assert (process.max_connections, process.connections_refused) == (0, {"too_many": 1})
 
 
 def test_series_of_removed_names_are_forgotten() -> None:

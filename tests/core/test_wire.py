@@ -5,7 +5,18 @@ import pytest
 
 from router.core.stats import Totals
 from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec, TableSpec
-from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_down, decode_up, frame
+from router.core.wire import (
+    Applied,
+    Apply,
+    Drain,
+    FrameReader,
+    ProxyLimits,
+    Stats,
+    decode_down,
+    decode_up,
+    frame,
+    limits_between,
+)
 
 
 def table() -> TableSpec:
@@ -73,3 +84,17 @@ def test_a_payload_that_is_no_message_is_refused(payload: bytes) -> None:
     """Anything but a known message is an error."""
     with pytest.raises(msgspec.DecodeError):
         decode_down(payload)
+
+
+@pytest.mark.parametrize(("slot", "shares"), [(0, (4, 2)), (1, (3, 1)), (2, (3, 1))])
+def test_connections_are_divided_among_the_proxies(slot: int, shares: tuple[int, int]) -> None:
+    """The shares of all slots add up; what holds for each connection is the same for all."""
+    limits = limits_between(ProxyLimits(max_connections=10, max_connections_per_address=4, head_timeout_s=3), slot, 3)
+    assert (limits.max_connections, limits.max_connections_per_address) == shares
+    assert limits.head_timeout_s == 3
+
+
+def test_each_proxy_lets_at_least_one_client_in() -> None:
+    """A slot without a share would answer nobody, and the kernel gives it connections all the same."""
+    limits = limits_between(ProxyLimits(max_connections=2, max_connections_per_address=1), 3, 4)
+    assert (limits.max_connections, limits.max_connections_per_address) == (1, 1)

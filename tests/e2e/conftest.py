@@ -157,12 +157,17 @@ class Teal:
 
 @asynccontextmanager
 async def running(
-    config: Path, state_dir: Path, *options: str, env: dict[str, str] | None = None
+    config: Path, state_dir: Path, *options: str, env: dict[str, str] | None = None, under: tuple[str, ...] = ()
 ) -> AsyncIterator[Teal]:
-    """`teal serve` on `config`, ended at the end."""
+    """`teal serve` on `config`, ended at the end.
+
+    Args:
+        under: The command that runs it.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "router.cli.main", "serve", "--config", str(config), "--state-dir", str(state_dir),
-        *options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, limit=2**20,
+        *under, sys.executable, "-m", "router.cli.main", "serve",
+        "--config", str(config), "--state-dir", str(state_dir), *options,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, limit=2**20,
         env={**os.environ, **(env or {})},
     )  # fmt: skip
     daemon = Teal(config, state_dir, process)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
 from router.proxy.clients import Clients
+from router.proxy.entrance import Entrance
+from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
 from tests.proxy.peers import Peer, Script, answer_ok, running
@@ -37,16 +40,18 @@ class Proxy:
         self.mirror = Mirror(self.runtime)
         self.checks = ReturnChecks(self.runtime)
         self.clients = Clients(self.runtime, self.mirror, has_fast_lane=has_fast_lane)
+        self.entrance = Entrance(self.runtime, self.clients)
         self.port = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}{PATH}"
 
-    async def start(self) -> asyncio.Server:
-        listener = await asyncio.get_running_loop().create_server(self.clients, "127.0.0.1", 0)
-        self.port = listener.sockets[0].getsockname()[1]
-        return listener
+    def start(self) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        self._listener = Listener(listening, self.entrance)
+        self._listener.start()
 
     def apply(self, *endpoints: EndpointSpec, limits: ProxyLimits | None = None) -> None:
         table = TableSpec(generation=self.runtime.table.generation + 1, endpoints=endpoints)
@@ -78,6 +83,8 @@ class Proxy:
         return [json.loads(line) for line in self._log.read_text().split("\n")[:-1]]
 
     async def close(self) -> None:
+        self._listener.close()
+        await self.entrance.close()
         await self.clients.shutdown(0.1)
         self.mirror.close()
         await self.checks.close()
@@ -90,9 +97,8 @@ class Proxy:
 async def serving(log: Path, *, has_fast_lane: bool) -> AsyncIterator[Proxy]:
     """A proxy without a table."""
     running_proxy = Proxy(log, has_fast_lane=has_fast_lane)
-    listener = await running_proxy.start()
+    running_proxy.start()
     yield running_proxy
-    listener.close()
     await running_proxy.close()
 
 

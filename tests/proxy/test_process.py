@@ -7,73 +7,23 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from router.control.listeners import bind
-from router.control.proxies import Proxies
-from router.core.stats import DeploymentStats
-from router.core.table import EndpointSpec, TableSpec
-from router.core.wire import ProxyLimits
-from tests.proxy.conftest import KEY, PATH, RawClient, deployment, endpoint, post
+from tests.proxy.conftest import KEY, RawClient, deployment, endpoint, post
+from tests.proxy.control import Control, told
 from tests.proxy.peers import Peer, answer_ok
 from tests.proxy.waiting import answer_in_turn, answer_when
 
 StartPeer = Callable[..., Awaitable[Peer]]
 
 
-class Control:
-    """The part of a control process that looks after the proxies."""
-
-    def __init__(self, slots: int, lane: str) -> None:
-        self._sockets = bind([("127.0.0.1", 0)], slots)
-        self.port = self._sockets[0][0].getsockname()[1]
-        loop = "asyncio" if os.environ.get("TEAL_TEST_LOOP") == "asyncio" else "uvloop"
-        self.proxies = Proxies(self._sockets, ["--loop", loop, "--lane", lane, "--log-level", "error"], lambda: None)
-        self._generation = 0
-        self._deployments: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{PATH}"
-
-    def push(self, *endpoints: EndpointSpec, **limits: Any) -> int:
-        self._generation += 1
-        table = TableSpec(generation=self._generation, endpoints=endpoints)
-        self.proxies.push(table, ProxyLimits(**{"access_log": False} | limits))
-        self._deployments |= {spec.name for one in endpoints for spec in one.deployments}
-        self.proxies.forget({"churn": self._deployments})
-        return self._generation
-
-    async def apply(self, *endpoints: EndpointSpec, **limits: Any) -> None:
-        await self.proxies.applied(self.push(*endpoints, **limits))
-
-    @property
-    def pids(self) -> list[int]:
-        return [status.pid for status in self.proxies.statuses() if status.pid is not None]
-
-    def stats(self, name: str = "blue") -> DeploymentStats:
-        return self.proxies.totals().endpoint("churn").deployment(name)
-
-    async def stop(self) -> None:
-        await self.proxies.stop(20.0, asyncio.Event())
-        for sockets in self._sockets:
-            for listener in sockets:
-                listener.close()
-
-
 @pytest.fixture
 async def control(request: pytest.FixtureRequest, lane: str) -> AsyncIterator[Control]:
     """Two slots, filled."""
-    running = Control(getattr(request, "param", 2), lane)
-    running.proxies.start()
-    yield running
-    hurry = asyncio.Event()
-    hurry.set()
-    await running.proxies.stop(20.0, hurry)
-    await running.stop()
+    async with Control.running(getattr(request, "param", 2), lane) as running:
+        yield running
 
 
 @pytest.fixture
@@ -84,12 +34,6 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def told(is_so: Callable[[], object]) -> None:
-    """Wait for news from the proxies until it is so."""
-    while not is_so():  # noqa: ASYNC110 - the counters come several times a second, without an event
-        await asyncio.sleep(0.01)
-
-
 async def score(client: aiohttp.ClientSession, control: Control, times: int) -> list[int]:
     async def one() -> int:
         async with client.post(control.url, data=b"{}") as answer:
@@ -97,10 +41,6 @@ async def score(client: aiohttp.ClientSession, control: Control, times: int) -> 
             return answer.status
 
     return [await one() for _ in range(times)]
-
-
-async def open_kept(control: Control) -> RawClient:
-    return RawClient(*await asyncio.open_connection("127.0.0.1", control.port))
 
 
 async def test_a_pushed_table_is_applied_by_every_slot(
@@ -146,7 +86,7 @@ async def test_counters_never_go_backwards(control: Control, peer: StartPeer, cl
     await control.apply(endpoint(deployment("blue", one), deployment("green", stuck)))
     await score(client, control, 30)
     await told(lambda: control.stats().live == {200: 30})
-    hanging = await open_kept(control)
+    hanging = await control.client()
     await hanging.send(post(b"{}", "azureml-model-deployment: green"))
     await told(lambda: control.stats("green").in_flight == 1)
     for pid in control.pids:
@@ -168,7 +108,7 @@ async def test_drained_waits_for_the_last_request(control: Control, peer: StartP
     gate = asyncio.Event()
     old, new = await peer(answer_when(gate)), await peer(answer_ok)
     await control.apply(endpoint(deployment("blue", old, max_concurrent=1)))
-    clients = [await open_kept(control) for _ in range(6)]
+    clients = [await control.client() for _ in range(6)]
     for each in clients:
         await each.send(post())
     await told(lambda: control.stats().in_flight == 6)
@@ -207,7 +147,7 @@ async def keep_scoring(client: RawClient, answers: list[tuple[int, bool]]) -> No
 async def test_a_drain_fails_no_request(control: Control, peer: StartPeer) -> None:
     """50 keep-alive clients under load: each gets an answer to all it sends, the last one with `Connection: close`."""
     await control.apply(endpoint(deployment("blue", await peer(answer_ok), max_concurrent=100)))
-    clients = [await open_kept(control) for _ in range(50)]
+    clients = [await control.client() for _ in range(50)]
     answers: list[list[tuple[int, bool]]] = [[] for _ in clients]
     load = asyncio.gather(*(keep_scoring(*pair) for pair in zip(clients, answers, strict=True)))
     await told(lambda: min(map(len, answers)) >= 3)
@@ -227,7 +167,7 @@ async def test_a_drain_finishes_what_is_in_flight_and_queued(control: Control, p
     turns: asyncio.Queue[bytes] = asyncio.Queue()
     one = await peer(answer_in_turn(turns))
     await control.apply(endpoint(deployment("blue", one, max_concurrent=1)))
-    clients = [await open_kept(control) for _ in range(6)]
+    clients = [await control.client() for _ in range(6)]
     for each in clients:
         await each.send(post())
     await told(lambda: control.stats().in_flight == 6)
@@ -245,7 +185,7 @@ async def test_a_drain_finishes_what_is_in_flight_and_queued(control: Control, p
 async def test_idle_connections_do_not_delay_the_exit(control: Control, peer: StartPeer) -> None:
     """Neither one that waits between requests nor one that never said a word: both exit well before the deadline."""
     await control.apply(endpoint(deployment("blue", await peer(answer_ok))), drain_timeout_s=600, head_timeout_s=600)
-    idle, silent = await open_kept(control), await open_kept(control)
+    idle, silent = await control.client(), await control.client()
     await idle.send(post())
     await idle.answer()
     await told(lambda: sum(status.stats.connections for status in control.proxies.statuses()) == 2)
@@ -263,7 +203,7 @@ async def test_an_idle_client_may_send_one_more_request_during_the_drain(control
     stuck = await peer(answer_when(gate))
     blue, green = deployment("blue", await peer(answer_ok)), deployment("green", stuck)
     await control.apply(endpoint(blue, green))
-    idle = await open_kept(control)
+    idle = await control.client()
     await idle.send(post())
     await idle.answer()
     stopping = asyncio.create_task(control.stop(), name="stop")
@@ -292,7 +232,7 @@ async def test_a_request_without_end_is_cut_at_the_drain_deadline(control: Contr
     gate = asyncio.Event()
     one = await peer(answer_when(gate))
     await control.apply(endpoint(deployment("blue", one, request_timeout_s=600)), drain_timeout_s=0.1)
-    client = await open_kept(control)
+    client = await control.client()
     await client.send(post())
     await one.requests(1)
     await control.stop()

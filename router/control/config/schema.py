@@ -97,6 +97,12 @@ class ProxyConfig(Config):
 class LimitsConfig(Config):
     """What a client may send, and how long it may take."""
 
+    max_connections: int = Field(
+        default=20_000, ge=1, description="Client connections at a time, on all processes. Past it: 503."
+    )
+    max_connections_per_address: int = Field(
+        default=10_000, ge=1, description="The same for one client address (IPv6: one /64 network). Past it: 503."
+    )
     max_body_bytes: Annotated[Bytes, Field(ge=0)] = Field(
         default=104_857_600, description="Largest request body in bytes, or such as 100MiB. Past it: 413."
     )

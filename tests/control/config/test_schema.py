@@ -20,6 +20,8 @@ def endpoint(**fields: object) -> EndpointConfig:
 def test_limits_have_their_defaults() -> None:
     """In bytes and seconds."""
     assert RouterConfig().limits.model_dump() == {
+        "max_connections": 20_000,
+        "max_connections_per_address": 10_000,
         "max_body_bytes": 104857600,
         "max_head_bytes": 32768,
         "head_timeout_s": 10,

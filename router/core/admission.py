@@ -1,0 +1,64 @@
+"""Who may connect: so many clients in all, and so many of one address."""
+
+from ipaddress import IPv6Address
+from typing import Literal
+
+ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors"]
+
+#: Descriptors that are neither a client's nor an instance's: the loop's, the log's, refusals on their way.
+_OWN_DESCRIPTORS = 64
+#: Whoever has an IPv6 address has 2**64 of them.
+_ONE_CLIENT_BITS = 64
+_V6_BITS = 128
+
+
+class Admission:
+    """Counts connections by client, and knows who may not have one more.
+
+    A client is what `client_of` says; the empty one, of a Unix socket, has no limit of its own.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._by_client: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Admission({self.number} connections of {len(self._by_client)} clients)"
+
+    def refusal(self, client: str, *, most: int, most_of_one: int) -> ConnectionRefusal | None:
+        """Why this client may not have one more connection; None if it may."""
+        if self.number >= most:
+            return "too_many"
+        if client and self._by_client.get(client, 0) >= most_of_one:
+            return "too_many_of_address"
+        return None
+
+    def enter(self, client: str) -> None:
+        """One more connection."""
+        self.number += 1
+        self._by_client[client] = self._by_client.get(client, 0) + 1
+
+    def leave(self, client: str) -> None:
+        """One connection less."""
+        self.number -= 1
+        left = self._by_client[client] - 1
+        if left:
+            self._by_client[client] = left
+        else:
+            del self._by_client[client]
+
+
+def client_of(host: str) -> str:
+    """Whom connections from `host` count for: an IPv4 address, or the first half of an IPv6 address."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    hidden_bits = _V6_BITS - _ONE_CLIENT_BITS
+    return f"{IPv6Address(int(address) >> hidden_bits << hidden_bits)}/{_ONE_CLIENT_BITS}"
+
+
+def affordable_connections(descriptors: int) -> int:
+    """Clients that a process may have which may open that many descriptors: each may need one for an instance."""
+    return max(1, (descriptors - _OWN_DESCRIPTORS) // 2)

@@ -1,0 +1,142 @@
+"""Where clients come in: as many as there is room for."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+
+import structlog
+
+from router.core.admission import ConnectionRefusal, affordable_connections, client_of
+from router.core.errors import TooManyConnections
+from router.core.record import RequestRecord
+from router.core.replies import refusal
+from router.core.stats import count
+from router.proxy.clients import Clients, FastConnection
+from router.proxy.listener import Accepted
+from router.proxy.refused import RefusedConnection, answer_and_close
+from router.proxy.runtime import Runtime
+from router.proxy.server import ClientConnection
+
+log = structlog.get_logger()
+
+#: Refused clients that are waited for; each takes a descriptor. Others are closed at once.
+_MAX_WAITED_FOR = 32
+_LOG_EVERY_S = 10.0
+
+_Connecting = asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]
+
+
+class _Arrival(NamedTuple):
+    """An accepted socket whose connection is being made, since `began` (monotonic seconds)."""
+
+    connection: socket.socket
+    protocol: FastConnection | ClientConnection | RefusedConnection
+    began: float
+
+
+class Entrance:
+    """Makes connections of accepted sockets, or refuses them."""
+
+    def __init__(self, runtime: Runtime, clients: Clients) -> None:
+        self._runtime = runtime
+        self._clients = clients
+        self._affordable = affordable_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._arriving: dict[_Connecting, _Arrival] = {}
+        self._refused: set[RefusedConnection] = set()
+        self._logged: Mapping[str, int] = {}
+        self._log_due = 0.0
+
+    def __repr__(self) -> str:
+        return f"Entrance({len(self._arriving)} arriving, {len(self._refused)} refused)"
+
+    @property
+    def max_connections(self) -> int:
+        """Clients that may be connected at a time: the limit, or what the process has descriptors for."""
+        return min(self._runtime.limits.max_connections, self._affordable)
+
+    # Door
+
+    def take(self, accepted: Accepted) -> None:
+        """Let a client in if there is room for it."""
+        connection, address = accepted
+        client = client_of(address[0]) if isinstance(address, tuple) else ""
+        most_of_one = self._runtime.limits.max_connections_per_address
+        reason = self._clients.admission.refusal(client, most=self.max_connections, most_of_one=most_of_one)
+        if reason is None:
+            self._connect(_Arrival(connection, self._clients.expect(client), self._runtime.now()))
+        else:
+            self._refuse(connection, reason)
+
+    def refuse_exhausted(self, connection: socket.socket) -> None:
+        """Close a connection that holds the last descriptor."""
+        self._count("no_descriptors")
+        answer_and_close(connection, self._refusal())
+
+    # What has a time limit
+
+    def sweep(self) -> None:
+        """Tell the log of those that were refused, now and then."""
+        now = self._runtime.now()
+        refused = self._runtime.totals.process.connections_refused
+        if now >= self._log_due and refused != self._logged:
+            new = {reason: number - self._logged.get(reason, 0) for reason, number in refused.items()}
+            log.warning("connections.refused", open=self._clients.open_now, limit=self.max_connections, **new)
+            self._logged = dict(refused)
+            self._log_due = now + _LOG_EVERY_S
+
+    def close_idle(self, idle_s: float) -> None:
+        """Cut those that have not come in for `idle_s` seconds."""
+        earlier = self._runtime.now() - idle_s
+        for task, arrival in self._arriving.items():
+            if arrival.began <= earlier:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Cut those that are not in yet, and those that are refused."""
+        tasks = list(self._arriving)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for refused in list(self._refused):
+            refused.abort()
+
+    def _connect(self, arrival: _Arrival) -> None:
+        arrival.connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        protocol = cast(asyncio.Protocol, arrival.protocol)  # in all but its base: a compiled class has none
+        task = loop.create_task(loop.connect_accepted_socket(lambda: protocol, arrival.connection), name="connect")
+        self._arriving[task] = arrival
+        task.add_done_callback(self._arrived)
+
+    def _arrived(self, task: _Connecting) -> None:
+        connection, protocol, _ = self._arriving.pop(task)
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(protocol, RefusedConnection):
+            if not protocol.is_made:
+                self._refused.discard(protocol)
+        else:
+            self._clients.forget(protocol)
+        if task.cancelled() or failure is not None:
+            connection.close()
+        if failure is not None and not isinstance(failure, OSError):
+            log.error("connection.not_made", error=str(failure), exc_info=failure)
+
+    def _refuse(self, connection: socket.socket, reason: ConnectionRefusal) -> None:
+        self._count(reason)
+        if len(self._refused) >= _MAX_WAITED_FOR:
+            answer_and_close(connection, self._refusal())
+            return
+        refused = RefusedConnection(self._refusal, self._refused.discard)
+        self._refused.add(refused)
+        self._connect(_Arrival(connection, refused, self._runtime.now()))
+
+    def _count(self, reason: ConnectionRefusal) -> None:
+        count(self._runtime.totals.process.connections_refused, reason)
+
+    def _refusal(self) -> bytes:
+        runtime = self._runtime
+        now = runtime.now()
+        record = RequestRecord(generation=runtime.table.generation, began=now, request_id=runtime.request_id())
+        return refusal(TooManyConnections(), record, now=now, http_date=runtime.http_date(), closes=True)

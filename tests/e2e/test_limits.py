@@ -1,0 +1,79 @@
+"""What clients can use up is bounded, in a whole daemon."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.e2e.conftest import READY_S, Teal, running
+from tests.e2e.project import Project, Upstream, ask, until
+
+WITH_256_DESCRIPTORS = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"')
+REQUEST = b"POST /score HTTP/1.1\r\nHost: teal\r\nContent-Length: 2\r\n\r\n{}"
+
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connected(teal: Teal) -> Client:
+    url = urlsplit(await teal.url())
+    return await asyncio.open_connection(url.hostname, url.port)
+
+
+async def status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    """Status of a request on a connection; 0 if it was closed without an answer."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        writer.write(REQUEST)
+        return int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+    return 0
+
+
+async def close(clients: list[Client]) -> None:
+    for _, writer in clients:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_few_descriptors_are_no_reason_to_fail(
+    project: Project, upstreams: list[Upstream], tmp_path: Path
+) -> None:
+    """With `ulimit -n 256`: 96 clients are let in and served, more are refused, and afterwards all is as before."""
+    project.endpoint["deployments"]["blue"] = {"upstreams": [upstreams[0].address]}
+    async with running(project.save(), tmp_path / "state", under=WITH_256_DESCRIPTORS) as teal:
+        async with asyncio.timeout(READY_S):
+            await teal.said('"daemon.serving"')
+        await teal.counted("teal_max_connections", 96)
+        clients = [await connected(teal) for _ in range(400)]
+        await teal.counted('teal_connections_refused_total{reason="too_many"}', 304)
+        statuses = await asyncio.gather(*(status_of(*client) for client in clients))
+        assert statuses[:96] == [200] * 96
+        assert set(statuses[96:]) <= {0, 503}
+        await close(clients)
+
+        async def all_have_gone() -> bool:
+            return (await teal.metrics())["teal_connections"] == 0
+
+        await until(all_have_gone)
+        assert (await ask(await teal.url())).status == 200
+        assert await teal.stop() == 0
+
+
+async def test_limits_follow_the_file(serve, project: Project, upstreams: list[Upstream]) -> None:
+    """Two proxies share them; a save changes them for connections from then on."""
+    project.endpoint["deployments"]["blue"] = {"upstreams": [upstreams[0].address]}
+    project.data["proxy"] = {"processes": 2}
+    project.data["limits"]["max_connections"] = 1000
+    teal = await serve(project.save())
+    await teal.counted("teal_max_connections", 1000)
+    await teal.edit("max_connections: 1000", "max_connections: 2")
+
+    async def is_lowered() -> bool:
+        return (await teal.metrics())["teal_max_connections"] == 2
+
+    await until(is_lowered)
+    clients = [await connected(teal) for _ in range(20)]
+    statuses = [await status_of(*client) for client in clients]
+    assert sorted(set(statuses)) == [200, 503]
+    assert statuses.count(200) == 2
+    await close(clients)
