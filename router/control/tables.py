@@ -39,9 +39,13 @@ def proxy_limits(config: RouterConfig) -> ProxyLimits:
     return ProxyLimits(
         max_connections=limits.max_connections,
         max_connections_per_address=limits.max_connections_per_address,
+        max_requests_per_connection=limits.max_requests_per_connection,
         max_head_bytes=limits.max_head_bytes,
+        max_head_fields=limits.max_head_fields,
         head_timeout_s=limits.head_timeout_s,
         body_timeout_s=limits.body_timeout_s,
+        min_body_bytes_per_s=limits.min_body_bytes_per_s,
+        answer_timeout_s=limits.answer_timeout_s,
         keepalive_timeout_s=limits.keepalive_timeout_s,
         drain_timeout_s=limits.drain_timeout_s,
         access_log=config.access_log,

@@ -60,6 +60,15 @@ class HeadTooLarge(RouterError):
         super().__init__(f"The request line and headers are over the limit of {limit_bytes} bytes.")
 
 
+class TooManyFields(RouterError):
+    status = 431
+    code = "head_too_large"
+    closes = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request has more than {limit} header fields.")
+
+
 class BodyTooLarge(RouterError):
     status = 413
     code = "body_too_large"

@@ -16,9 +16,13 @@ class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_connections: int = 20_000
     max_connections_per_address: int = 10_000
+    max_requests_per_connection: int | None = None
     max_head_bytes: int = 32 * 1024
+    max_head_fields: int = 256
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
+    min_body_bytes_per_s: float = 1024.0
+    answer_timeout_s: float = 60.0
     keepalive_timeout_s: float = 75.0
     drain_timeout_s: float = 30.0
     access_log: bool = True

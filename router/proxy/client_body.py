@@ -8,22 +8,30 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
 
-#: What a client is behind this pace adds up; being ahead of it earns nothing, so a fast start buys no slow end.
-_MIN_BYTES_PER_S = 1024
-
 
 class ClientBody:
     """Reads one request's body.
 
     Args:
         idle_s: How long the body may be silent, and how far it may fall behind the slowest pace that is borne.
+        min_bytes_per_s: That pace. What a client is behind it adds up; being ahead of it earns nothing, so a fast start
+            buys no slow end.
         on_read: Called once before the first wait, to tell a client that asked first to go on.
     """
 
-    def __init__(self, content: StreamReader, *, max_bytes: int, idle_s: float, on_read: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        content: StreamReader,
+        *,
+        max_bytes: int,
+        idle_s: float,
+        min_bytes_per_s: float,
+        on_read: Callable[[], None],
+    ) -> None:
         self._content = content
         self._max_bytes = max_bytes
         self._idle_s = idle_s
+        self._min_bytes_per_s = min_bytes_per_s
         self._on_read = on_read
         self._has_begun = False
         self._late_s = 0.0  # behind the slowest pace; the time that an instance takes to read is not counted
@@ -67,7 +75,8 @@ class ClientBody:
             raise BadRequest("The request body is not framed as its head announces.") from error
         except RuntimeError as error:  # aiohttp's word for a connection that was closed before we came to read
             raise ConnectionResetError from error
-        self._late_s = max(0.0, self._late_s + loop.time() - began - len(part) / _MIN_BYTES_PER_S)
+        if self._min_bytes_per_s:
+            self._late_s = max(0.0, self._late_s + loop.time() - began - len(part) / self._min_bytes_per_s)
         return self._count(part)
 
     def _count(self, part: bytes) -> bytes:

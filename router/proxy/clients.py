@@ -59,6 +59,11 @@ class FastConnection:
         self.is_stalled = False
 
     @property
+    def requests_left(self) -> int | None:
+        """How many more requests it may serve; None for any number."""
+        return None
+
+    @property
     def is_idle(self) -> bool:
         """Before or between requests, and nothing of the next one has come."""
         return self._exchange is None and not self._held
@@ -200,6 +205,28 @@ class FastConnection:
         self.abort()
 
 
+class CountedConnection(FastConnection):
+    """One that may serve so many requests: the last is the full lane's, which says that the connection ends."""
+
+    def __init__(self, clients: "Clients", lane: FastLane, client: str, now: float, requests: int) -> None:
+        super().__init__(clients, lane, client, now)
+        self._requests_left = requests
+
+    @property
+    def requests_left(self) -> int | None:
+        return self._requests_left
+
+    def _take(self, data: bytes, pieces: list[bytes]) -> None:
+        if self._requests_left > 1:
+            super()._take(data, pieces)
+        else:
+            self._hand_over(pieces)
+
+    def done(self, now: float, closes: bool) -> None:
+        self._requests_left -= 1
+        super().done(now, closes)
+
+
 class Clients:
     """Makes connections for clients, on the fast lane unless it is switched off, and knows those that are open."""
 
@@ -216,9 +243,7 @@ class Clients:
     def expect(self, client: str) -> FastConnection | ClientConnection:
         """A connection for a socket that was accepted from `client`; `forget` it once it was made or never will be."""
         self._runtime.totals.process.connections_opened += 1
-        now = self.now()
-        lane = self._lane
-        one = self._full.make(client, now) if lane is None else FastConnection(self, lane, client, now)
+        one = self._make(client, self.now(), self._runtime.limits.max_requests_per_connection)
         self._opened.expect(one)
         return one
 
@@ -285,7 +310,8 @@ class Clients:
 
         They are not joined: aiohttp answers none of the requests of a read that ends malformed.
         """
-        handler = self._full.make(connection.client, connection.head_since or self.now())
+        head_since = connection.head_since or self.now()
+        handler = self._full.make(connection.client, head_since, connection.requests_left)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         if connection.is_stalled:
@@ -293,6 +319,14 @@ class Clients:
         self.lost(connection)
         for piece in pieces:
             handler.data_received(piece)
+
+    def _make(self, client: str, now: float, requests: int | None) -> FastConnection | ClientConnection:
+        lane = self._lane
+        if lane is None:
+            return self._full.make(client, now, requests)
+        if requests is None:
+            return FastConnection(self, lane, client, now)
+        return CountedConnection(self, lane, client, now, requests)
 
     @property
     def _connections(self) -> list[FastConnection | ClientConnection]:

@@ -19,7 +19,6 @@ log = structlog.get_logger()
 
 #: Up to here a body is joined to its head before it is sent.
 _JOINED_BYTES = 16 * 1024
-_MAX_LINES = 201
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 
@@ -78,7 +77,7 @@ class FastLane:
         lines = data[:head_end].split(_CRLF)
         line = lines[0]
         route = self._routes.find(line)
-        if (route is None and line != SCORE_LINE) or len(lines) > _MAX_LINES:
+        if (route is None and line != SCORE_LINE) or len(lines) > self._routes.max_lines:
             return None
         parser = self._parser
         is_complete = parser.parse(data)

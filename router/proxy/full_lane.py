@@ -2,10 +2,10 @@
 
 import structlog
 from aiohttp.http import HttpVersion11
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web import BaseRequest, StreamResponse
 
-from router.core.errors import BadRequest, HeadTooLarge, InternalError, RouterError
+from router.core.errors import BadRequest, HeadTooLarge, InternalError, RouterError, TooManyFields
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.proxy.mirror import Mirror
@@ -14,6 +14,9 @@ from router.proxy.runtime import Runtime
 from router.proxy.scoring import Scoring
 
 log = structlog.get_logger()
+
+#: aiohttp 3.14 has a class of its own for this error's like, but not for this error.
+_TOO_MANY_FIELDS = "Too many headers received"
 
 
 class Written(StreamResponse):
@@ -65,8 +68,11 @@ class FullLane:
         record = self._new_record(request)
         record.method = record.protocol = ""
         refused: RouterError
+        limits = self._runtime.limits
         if isinstance(error, LineTooLong):
-            refused = HeadTooLarge(self._runtime.limits.max_head_bytes)
+            refused = HeadTooLarge(limits.max_head_bytes)
+        elif isinstance(error, BadHttpMessage) and error.message == _TOO_MANY_FIELDS:
+            refused = TooManyFields(limits.max_head_fields)
         else:
             refused = BadRequest("The request is not well-formed HTTP/1.1.")
         self._refuse(request, refused, record)

@@ -13,8 +13,6 @@ from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
-#: Time without a byte after which an answer that has begun, or its reader, is given up.
-ANSWER_IDLE_S = 60.0
 #: What is logged for a client that went away before its answer; nobody gets it.
 CLIENT_GONE = 499
 
@@ -107,7 +105,7 @@ class LiveExchange(DirectExchange):
     def progress(self) -> None:
         """The client has taken, or its instance has sent, something of an answer that has begun."""
         if self._has_head:
-            self.deadline = monotonic() + ANSWER_IDLE_S
+            self.deadline = monotonic() + self._runtime.limits.answer_timeout_s
 
     def pause(self) -> None:
         """The client does not keep up."""

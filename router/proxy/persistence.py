@@ -12,12 +12,17 @@ _PLAIN_END = b"\r\n0\r\n\r\n"
 
 
 class BodyWatch(RequestHandler):
-    """A client's connection that notices how the body of a request ends, or that it never will."""
+    """A client's connection that notices how the body of a request ends, or that it never will.
+
+    Attributes:
+        is_spent: It has served as many requests as it may.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._last_bytes = b""
         self._body: StreamReader = EMPTY_PAYLOAD
+        self.is_spent = False
 
     def data_received(self, data: bytes) -> None:
         self._last_bytes = (self._last_bytes + data[-len(_PLAIN_END) :])[-len(_PLAIN_END) :]
@@ -56,6 +61,7 @@ def can_go_on(request: BaseRequest) -> bool:
         and request.content.exception() is None
         and "Upgrade" not in request.headers  # aiohttp reads what follows as another protocol
         and not _may_have_trailers(request)
+        and not _is_spent(request)
     )
 
 
@@ -65,3 +71,8 @@ def _may_have_trailers(request: BaseRequest) -> bool:
         return False
     connection = request.protocol
     return not isinstance(connection, BodyWatch) or not connection.ended_plainly
+
+
+def _is_spent(request: BaseRequest) -> bool:
+    connection = request.protocol
+    return isinstance(connection, BodyWatch) and connection.is_spent

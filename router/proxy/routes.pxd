@@ -33,6 +33,7 @@ cdef class Routes:
     cdef object _table
     cdef dict _by_line
     cdef readonly Py_ssize_t max_head_bytes
+    cdef readonly Py_ssize_t max_lines
 
     cpdef Route find(self, bytes line)
     cpdef Route _find_slowly(self, bytes line)

@@ -13,6 +13,8 @@ from router.proxy.runtime import Runtime
 _START, _END = b"POST ", b" HTTP/1.1"
 #: Up to here the full lane, too, reads a body to its end before it asks for an instance.
 MAX_BODY_BYTES = 256 * 1024
+#: More than that are the full lane's.
+_MAX_FIELDS = 200
 SCORE_LINE = _START + SCORE + _END
 
 
@@ -104,14 +106,14 @@ class Routes:
         self._runtime = runtime
         self._table = runtime.table
         self._by_line: dict[bytes, Route] = {}
-        self.max_head_bytes = runtime.limits.max_head_bytes
+        self._take_over_limits()
 
     def find(self, line: bytes) -> Route | None:
         """The route of a scoring request by its first line; None for every other request."""
         if self._table is not self._runtime.table:
             self._table = self._runtime.table
             self._by_line = {}
-            self.max_head_bytes = self._runtime.limits.max_head_bytes
+            self._take_over_limits()
         return self._by_line.get(line) or self._find_slowly(line)
 
     def find_by_host(self, fields: Mapping[bytes, bytes]) -> Route | None:
@@ -122,6 +124,11 @@ class Routes:
         except EndpointNotFound:
             return None
         return self.find(_START + API_PREFIX + endpoint.spec.name.encode() + SCORE + _END)
+
+    def _take_over_limits(self) -> None:
+        limits = self._runtime.limits
+        self.max_head_bytes = limits.max_head_bytes
+        self.max_lines = 1 + min(limits.max_head_fields, _MAX_FIELDS)
 
     def _find_slowly(self, line: bytes) -> Route | None:
         if not (line.startswith(_START) and line.endswith(_END)):

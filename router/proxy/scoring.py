@@ -25,8 +25,6 @@ from router.proxy.upstream import AnswerHead, UpstreamLost
 
 #: Up to here a body is read to its end before an instance is asked for: a slow client holds no place on it.
 _BUFFER_BYTES = 256 * 1024
-#: Time without a byte after which an answer that has begun, or its reader, is given up.
-_ANSWER_IDLE_S = 60.0
 #: What is logged for a client that went away before its answer; nobody gets it.
 _CLIENT_GONE = 499
 
@@ -101,10 +99,12 @@ class Scoring:
         limit = chosen.endpoint.spec.max_body_bytes
         if self._announced_bytes is not None and self._announced_bytes > limit:
             raise BodyTooLarge(limit)
+        limits = self._runtime.limits
         return ClientBody(
             self._request.content,
             max_bytes=limit,
-            idle_s=self._runtime.limits.body_timeout_s,
+            idle_s=limits.body_timeout_s,
+            min_bytes_per_s=limits.min_body_bytes_per_s,
             on_read=self._continue,
         )
 
@@ -283,7 +283,7 @@ class Scoring:
             if is_last:
                 return
             pending = b""
-            async with asyncio.timeout(_ANSWER_IDLE_S):
+            async with asyncio.timeout(self._runtime.limits.answer_timeout_s):
                 await self._request.writer.drain()
                 await answer.wait_more()
 

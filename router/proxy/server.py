@@ -12,8 +12,6 @@ from router.proxy.opened import OpenConnections
 from router.proxy.persistence import BodyWatch
 from router.proxy.runtime import Runtime
 
-_MAX_FIELDS = 256
-
 
 class ClientConnection(BodyWatch):
     """One client's connection on the full lane.
@@ -21,9 +19,19 @@ class ClientConnection(BodyWatch):
     Args:
         client: Whom it counts for.
         head_since: When the client began to owe a head (monotonic seconds).
+        requests_left: How many more requests it may serve; None for any number.
     """
 
-    __slots__ = ("_has_begun_head", "_head_since", "_idle_since", "_is_busy", "_lane", "_runtime", "client")
+    __slots__ = (
+        "_has_begun_head",
+        "_head_since",
+        "_idle_since",
+        "_is_busy",
+        "_lane",
+        "_requests_left",
+        "_runtime",
+        "client",
+    )
 
     def __init__(
         self,
@@ -33,9 +41,11 @@ class ClientConnection(BodyWatch):
         *,
         client: str,
         head_since: float,
+        requests_left: int | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(server, **kwargs)
+        self._requests_left = requests_left
         self.client = client
         self._runtime = runtime
         self._lane = lane
@@ -74,6 +84,9 @@ class ClientConnection(BodyWatch):
         self._is_busy = True
         self._has_begun_head = False
         self._head_since = 0.0
+        if self._requests_left is not None:
+            self._requests_left -= 1
+            self.is_spent = self._requests_left <= 0
         try:
             return await self._lane.handle(request)
         finally:
@@ -101,7 +114,7 @@ class FullLaneServer(Server):
         self._lane = lane
         self._opened = opened
 
-    def make(self, client: str, head_since: float) -> ClientConnection:
+    def make(self, client: str, head_since: float, requests_left: int | None) -> ClientConnection:
         """A connection of `client`, which owes a head since `head_since` (monotonic seconds)."""
         limits = self._runtime.limits
         return ClientConnection(
@@ -110,13 +123,14 @@ class FullLaneServer(Server):
             self._lane,
             client=client,
             head_since=head_since,
+            requests_left=requests_left,
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # bodies go through as they are
             keepalive_timeout=limits.keepalive_timeout_s,
             max_line_size=limits.max_head_bytes,
             max_field_size=limits.max_head_bytes,
-            max_headers=_MAX_FIELDS,
+            max_headers=limits.max_head_fields,
         )
 
     @property

@@ -15,7 +15,8 @@ from router.core.auth import digest
 from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec
 
 CONFIG = """
-limits: {max_body_bytes: 2000, drain_timeout_s: 7, head_timeout_s: 3, max_connections: 5}
+limits: {max_body_bytes: 2000, drain_timeout_s: 7, head_timeout_s: 3, max_connections: 5, max_head_fields: 99,
+         min_body_bytes_per_s: 1KB, answer_timeout_s: 5, max_requests_per_connection: 8}
 access_log: false
 endpoints:
   churn:
@@ -131,5 +132,7 @@ def test_proxies_are_told_the_limits(config: RouterConfig) -> None:
     """Those of the file, and defaults for the rest."""
     limits = proxy_limits(config)
     assert (limits.drain_timeout_s, limits.head_timeout_s, limits.keepalive_timeout_s) == (7.0, 3.0, 75.0)
+    assert (limits.max_head_fields, limits.max_requests_per_connection) == (99, 8)
+    assert (limits.min_body_bytes_per_s, limits.answer_timeout_s) == (1000, 5.0)
     assert (limits.max_connections, limits.max_connections_per_address) == (5, 10_000)
     assert limits.access_log is False

@@ -264,7 +264,7 @@ async def test_too_many_fields_are_refused(proxy: Proxy, peer, raw) -> None:
     instance = await peer(answer_ok)
     proxy.apply(endpoint(deployment("blue", instance)))
     status, head, _ = await refused(await raw(), post(b"{}", *(f"X-{n}: 1" for n in range(300))))
-    assert (status, head[b"connection"]) == (400, b"close")
+    assert (status, head[b"connection"]) == (431, b"close")
     assert instance.seen == []
 
 

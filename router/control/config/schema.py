@@ -103,17 +103,29 @@ class LimitsConfig(Config):
     max_connections_per_address: int = Field(
         default=10_000, ge=1, description="The same for one client address (IPv6: one /64 network). Past it: 503."
     )
+    max_requests_per_connection: int | None = Field(
+        default=None, ge=1, description="Requests after which a connection is closed, by its last answer; null for any."
+    )
     max_body_bytes: Annotated[Bytes, Field(ge=0)] = Field(
         default=104_857_600, description="Largest request body in bytes, or such as 100MiB. Past it: 413."
     )
     max_head_bytes: Annotated[Bytes, Field(ge=1024)] = Field(
         default=32_768, description="Largest request line and headers together, in bytes. Past it: 431."
     )
+    max_head_fields: int = Field(default=256, ge=16, description="Most header fields of a request. Past it: 431.")
     head_timeout_s: PositiveSeconds = Field(
-        default=10, description="Seconds a client may take to send a request's head."
+        default=10, description="Seconds a client may take to send a request's head; past it, it is closed."
     )
     body_timeout_s: PositiveSeconds = Field(
-        default=30, description="Seconds a request's body may take, plus one per KiB of it."
+        default=30,
+        description="Seconds a body may be silent, or behind `min_body_bytes_per_s` in all. Past it: 408.",
+    )
+    min_body_bytes_per_s: Annotated[Bytes, Field(ge=0)] = Field(
+        default=1024, description="Slowest pace at which a client may send a body, in bytes per second; 0 for any."
+    )
+    answer_timeout_s: PositiveSeconds = Field(
+        default=60,
+        description="Seconds an answer that has begun may rest, be it the instance or the client; past it, it is cut.",
     )
     keepalive_timeout_s: PositiveSeconds = Field(
         default=75, description="Seconds an idle client connection is kept open."

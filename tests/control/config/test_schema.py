@@ -23,9 +23,13 @@ def test_limits_have_their_defaults() -> None:
         "max_connections": 20_000,
         "max_connections_per_address": 10_000,
         "max_body_bytes": 104857600,
+        "max_requests_per_connection": None,
         "max_head_bytes": 32768,
+        "max_head_fields": 256,
         "head_timeout_s": 10,
         "body_timeout_s": 30,
+        "min_body_bytes_per_s": 1024,
+        "answer_timeout_s": 60,
         "keepalive_timeout_s": 75,
         "drain_timeout_s": 30,
     }
