@@ -69,6 +69,34 @@ class TooManyFields(RouterError):
         super().__init__(f"The request has more than {limit} header fields.")
 
 
+class NotImplementedHere(RouterError):
+    """HTTP that no endpoint of this router understands, whatever its method or its target."""
+
+    status = 501
+    code = "not_implemented"
+    closes = True
+
+
+class VersionNotSupported(RouterError):
+    status = 505
+    code = "version_not_supported"
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("This router speaks HTTP/1.1 and HTTP/1.0.")
+
+
+class LastForward(RouterError):
+    """No refusal: an OPTIONS request that must not be forwarded any further (RFC 9110, 7.6.2)."""
+
+    status = 200
+    code = "max_forwards"
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
+
+
 class BodyTooLarge(RouterError):
     status = 413
     code = "body_too_large"

@@ -6,6 +6,7 @@ Source: RFC 9110, 7.6.1 (hop-by-hop fields); Azure ML managed online endpoints, 
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -14,6 +15,10 @@ MIRROR_MARK = b"x-teal-mirror"
 DEPLOYMENT = b"azureml-model-deployment"
 REQUEST_ID = b"x-request-id"
 CLIENT_REQUEST_ID = b"x-ms-client-request-id"
+
+#: Who forwards, for `Via`. A gateway must say so of requests (RFC 9110, 7.6.3); of answers it need not.
+VIA = b"Via: 1.1 teal"
+VIA_OF_1_0 = b"Via: 1.0 teal"
 
 HOP_BY_HOP = frozenset(
     (
@@ -60,7 +65,6 @@ _OWN_PREFIX = b"x-teal-"
 # What `Connection` may name without effect on the fields.
 _NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
 _SPACE, _TAB = 32, 9
-_LENGTH_DIGITS = 18  # fits a machine word
 _NOTHING: frozenset[bytes] = frozenset()
 _PLAIN_PERSISTENCE = frozenset((None, b"keep-alive", b"close"))
 
@@ -102,6 +106,10 @@ _ANSWER_ROLES |= {name.title(): role for name, role in _ANSWER_ROLES.items()}
 
 _CLIENT_REQUEST_ID_DROPS = re.compile(rb"[^A-Za-z0-9_-]")
 _CLIENT_REQUEST_ID_BYTES = 40
+# uri-host [ ":" port ] of RFC 9110, 7.2: a name, an IPv4 address or an IP literal in brackets; it may be empty.
+_HOST_VALUE = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:~!$&'()*+,;=-]+\])(?::[0-9]*)?", re.ASCII)
+# What fits a machine word, and is more than any length or count needs.
+_MAX_DIGITS = 18
 
 
 class RequestHead(NamedTuple):
@@ -114,6 +122,7 @@ class RequestHead(NamedTuple):
     user_agent: bytes
     host: bytes
     transfer_coding: bytes  # `chunked` where the request says nothing else
+    max_forwards: bytes | None = None
 
 
 def read_head(headers: RawHeaders) -> RequestHead:
@@ -127,6 +136,7 @@ def read_head(headers: RawHeaders) -> RequestHead:
         user_agent=found.get(b"user-agent", b""),
         host=found.get(b"host", b""),
         transfer_coding=found.get(b"transfer-encoding", b"chunked").lower(),
+        max_forwards=found.get(b"max-forwards"),
     )
 
 
@@ -199,7 +209,7 @@ def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_cred
         persistence = persistence.lower()
     if host is None or length is None or persistence not in _PLAIN_PERSISTENCE:
         return None
-    if not length.isdigit() or len(length) > _LENGTH_DIGITS:
+    if not length.isdigit() or len(length) > _MAX_DIGITS or not is_host(host):
         return None
     plain = PlainRequest(host, kept, int(length))
     plain.authorization = authorization
@@ -211,6 +221,12 @@ def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_cred
     plain.is_marked = mark is not None
     plain.closes = persistence == b"close"
     return plain
+
+
+@lru_cache(maxsize=1024)
+def is_host(value: bytes) -> bool:
+    """Whether it is a host with or without a port, as `Host` has it."""
+    return _HOST_VALUE.fullmatch(value) is not None
 
 
 def _role(lower: bytes) -> int:
@@ -245,6 +261,22 @@ def request_lines(headers: RawHeaders, *, keep_credentials: bool) -> list[bytes]
     """
     drop = _REQUEST_REPLACED if keep_credentials else _REQUEST_REPLACED_AND_CREDENTIAL
     return [b"%b: %b" % field for field in _passed_on(headers, drop)]
+
+
+def is_last_forward(max_forwards: bytes | None) -> bool:
+    """Whether the value of `Max-Forwards` is 0."""
+    return max_forwards is not None and max_forwards.isdigit() and not max_forwards.strip(b"0")
+
+
+def forwarded_once(lines: Iterable[bytes]) -> list[bytes]:
+    """`request_lines` of an OPTIONS request, which may be forwarded once less from here on (RFC 9110, 7.6.2)."""
+    return [_count_down(line) if line[:13].lower() == b"max-forwards:" else line for line in lines]
+
+
+def _count_down(line: bytes) -> bytes:
+    name, _, value = line.partition(b": ")
+    digits = value.lstrip(b"0")[:_MAX_DIGITS]
+    return b"%b: %d" % (name, int(digits) - 1) if digits.isdigit() else line
 
 
 def mirror_lines(lines: Iterable[bytes]) -> list[bytes]:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from router.core import auth
-from router.core.errors import AccessDenied, BadRequest
-from router.core.headers import RawHeaders, RequestHead, read_head
+from router.core.errors import AccessDenied, BadRequest, LastForward, NotImplementedHere
+from router.core.headers import RawHeaders, RequestHead, is_host, is_last_forward, read_head
 from router.core.record import RequestRecord
 from router.core.table import DeploymentSpec, Endpoint, RoutingTable, Target
 
@@ -61,9 +61,11 @@ def split_target(target: bytes) -> tuple[bytes, bytes, bytes]:
     The authority is host and port; it is empty unless the target is in absolute form (RFC 9112, 3.2.2).
 
     Raises:
-        BadRequest: it is neither a path nor an absolute http(s) address.
+        BadRequest: it is neither a path nor an absolute http(s) address, or it has a fragment.
     """
     authority = b""
+    if b"#" in target:  # an instance might cut there what we do not
+        raise BadRequest("A request target has no fragment.")
     if not target.startswith(b"/") and target != b"*":
         absolute = _ABSOLUTE_FORM.match(target)
         if absolute is None:
@@ -95,10 +97,12 @@ def route(
     Raises:
         RouterError: the answer for a request that goes nowhere.
     """
-    authority, path, query = split_target(target)
     head = read_head(headers)
     _check_forwardable(record.method, head)
+    authority, path, query = split_target(target)
+    _check_host(head.host)
     if authority:
+        _check_host(authority)
         head = head._replace(host=authority)  # a proxy ignores the Host beside it (RFC 9112, 3.2.2)
     record.path = path.decode("latin-1")
     record.client_request_id = head.client_request_id.decode()
@@ -107,6 +111,8 @@ def route(
     endpoint = found.endpoint
     record.endpoint = endpoint.spec.name
     authenticate(endpoint, head.authorization, tokens, wall_now)
+    if record.method == "OPTIONS" and is_last_forward(head.max_forwards):
+        raise LastForward
     deployment = endpoint.choose(u) if head.deployment is None else endpoint.pinned(head.deployment)
     chosen = Chosen(endpoint, deployment, head, found, query)
     chosen.target_at(deployment)
@@ -117,9 +123,16 @@ def route(
 
 def _check_forwardable(method: str, head: RequestHead) -> None:
     if method == "CONNECT":
-        raise BadRequest("This router is not a tunnel.")
+        raise NotImplementedHere("This router is not a tunnel.")
+    if method == "TRACE":  # the credential in it would come back, to whoever had the request sent (RFC 9110, 9.3.8)
+        raise NotImplementedHere("This router does not answer TRACE.")
     if head.transfer_coding != b"chunked":  # its parser takes the chunks away, and leaves the other coding
-        raise BadRequest("The only transfer coding that is understood is chunked.")
+        raise NotImplementedHere("The only transfer coding that is understood is chunked.")
+
+
+def _check_host(host: bytes) -> None:
+    if not is_host(host):
+        raise BadRequest("The Host is none.")
 
 
 def authenticate(

@@ -104,6 +104,11 @@ class Endpoint:
         index = bisect(self._bounds, u * self._total)
         return self._live[min(index, len(self._live) - 1)]
 
+    @property
+    def is_on(self) -> bool:
+        """Whether any deployment has live weight."""
+        return bool(self._live)
+
     def is_live(self, deployment: str) -> bool:
         """Whether the deployment carries live traffic."""
         return any(live.name == deployment for live in self._live)

@@ -6,7 +6,7 @@ import httptools
 import structlog
 
 from router.core.errors import InternalError, RouterError
-from router.core.headers import PlainRequest, read_plain_request
+from router.core.headers import VIA, PlainRequest, read_plain_request
 from router.core.requests import authenticate
 from router.core.table import Endpoint
 from router.proxy.forward import Outgoing
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 _JOINED_BYTES = 16 * 1024
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_PROTO_AND_VIA = b"X-Forwarded-Proto: http\r\n" + VIA
+_FRAMING = b"\r\n" + _PROTO_AND_VIA + b"\r\nContent-Length: %d\r\n\r\n"
 
 
 class HeadParser:
@@ -94,8 +96,20 @@ class FastLane:
             return None
         missing_bytes = head_end + 4 + plain.length - len(data)
         if missing_bytes or not is_complete:
-            return missing_bytes if missing_bytes > 0 and not is_complete else None
+            is_worth_waiting = missing_bytes > 0 and not is_complete and self._is_welcome(route, plain)
+            return missing_bytes if is_worth_waiting else None
         return self._score(client, route, plain, data[head_end + 4 :])
+
+    def _is_welcome(self, route: Route, plain: PlainRequest) -> bool:
+        """Whether `_score` would accept it: what is refused need not send its body first."""
+        endpoint = route.endpoint
+        try:
+            authenticate(endpoint, plain.authorization, self._runtime.tokens, self._runtime.wall_now)
+            if plain.deployment is not None:
+                endpoint.pinned(plain.deployment)
+        except RouterError:
+            return False
+        return endpoint.is_on or plain.deployment is not None
 
     def _score(self, client: Client, route: Route, plain: PlainRequest, body: bytes) -> LiveExchange | int:
         runtime = self._runtime
@@ -117,7 +131,7 @@ class FastLane:
             if plain.client_request_id:
                 lines.append(b"X-Ms-Client-Request-Id: " + plain.client_request_id)
             lines.append(client.forwarded_for + plain.host)
-            framing = b"\r\nX-Forwarded-Proto: http\r\nContent-Length: %d\r\n\r\n" % len(body)
+            framing = _FRAMING % len(body)
             if len(body) < _JOINED_BYTES:
                 exchange.rest = b"\r\n".join(lines) + framing + body
             else:
@@ -141,7 +155,7 @@ class FastLane:
             copy = Outgoing(
                 method=b"POST",
                 target=target.scoring_path.encode(),
-                lines=[*lines, b"X-Forwarded-Proto: http"],
+                lines=[*lines, _PROTO_AND_VIA],
                 body=body,
                 framing=b"Content-Length: %d" % len(body),
             )

@@ -5,11 +5,11 @@ from contextlib import suppress
 from itertools import chain
 
 import msgspec
-from aiohttp.http import HttpVersion11
+from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.web import BaseRequest
 
-from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset
-from router.core.headers import request_lines, single
+from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset, VersionNotSupported
+from router.core.headers import VIA, VIA_OF_1_0, forwarded_once, request_lines, single
 from router.core.instances import Deployment
 from router.core.record import RequestRecord
 from router.core.replies import LAST_CHUNK, Framing, chunk, client_status, forwarded_head
@@ -27,6 +27,7 @@ from router.proxy.upstream import AnswerHead, UpstreamLost
 _BUFFER_BYTES = 256 * 1024
 #: What is logged for a client that went away before its answer; nobody gets it.
 _CLIENT_GONE = 499
+_VERSIONS = (HttpVersion11, HttpVersion10)
 
 
 class Scoring:
@@ -81,6 +82,8 @@ class Scoring:
     def _choose(self) -> Chosen:
         runtime = self._runtime
         request = self._request
+        if request.version not in _VERSIONS:
+            raise VersionNotSupported
         limit = runtime.limits.max_head_bytes
         headers = self._headers
         if sum(map(len, chain.from_iterable(headers))) + 4 * len(headers) + len(request.raw_path) > limit:
@@ -138,6 +141,8 @@ class Scoring:
     def _lines(self, chosen: Chosen) -> list[bytes]:
         record = self._record
         lines = request_lines(self._headers, keep_credentials=chosen.endpoint.spec.auth_mode == "none")
+        if chosen.head.max_forwards and record.method == "OPTIONS":
+            lines = forwarded_once(lines)
         lines.append(b"X-Request-Id: " + record.request_id.encode())
         if record.client_request_id:
             lines.append(b"X-Ms-Client-Request-Id: " + record.client_request_id.encode())
@@ -146,6 +151,7 @@ class Scoring:
             lines.append(b"X-Forwarded-For: " + peer[0].encode())
         lines.append(b"X-Forwarded-Host: " + chosen.head.host)
         lines.append(b"X-Forwarded-Proto: http")
+        lines.append(VIA if self._request.version == HttpVersion11 else VIA_OF_1_0)
         return lines
 
     def _framing(self, received_bytes: int, *, is_complete: bool) -> bytes:

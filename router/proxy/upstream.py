@@ -210,9 +210,13 @@ class UpstreamConnection:
         if self._head_bytes > _MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in headers) > _MAX_HEAD_BYTES:
             raise ValueError("head of the answer too large")
         if status < 200:
+            if status < 100:
+                raise ValueError("no status")
             return
         self._has_head = True
         fields = read_answer(headers)
+        if fields.is_chunked and self._parser.get_http_version() != "1.1":  # faulty framing (RFC 9112, 6.1)
+            self._is_reusable = False
         has_body = not self._expects_no_body and status not in _NO_BODY
         self._until_close = has_body and fields.length is None and not fields.is_chunked
         self._sink.head(AnswerHead(status, fields, fields.length, has_body))  # type: ignore[union-attr]

@@ -8,6 +8,8 @@ from router.core.headers import (
     RequestHead,
     clean_client_request_id,
     connection_named,
+    forwarded_once,
+    is_host,
     mirror_lines,
     read_answer,
     read_head,
@@ -93,6 +95,68 @@ def test_a_credential_that_the_router_does_not_check_goes_on() -> None:
 def test_an_answer_goes_on_with(came: RawHeaders, goes: list[tuple[bytes, bytes]]) -> None:
     """Order, spelling and duplicates stay; hop-by-hop fields and the router's own words are not the model's."""
     assert read_answer(came).lines == [name + b": " + value for name, value in goes]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"teal",
+        b"churn.example.com:8080",
+        b"my_model",
+        b"a:",
+        b"10.0.0.1:80",
+        b"[::1]",
+        b"[2001:db8::1]:8080",
+        b"%7Ex",
+    ],
+)
+def test_a_host_is(value: bytes) -> None:
+    """A name, an IPv4 address or an IP literal, with or without a port (RFC 9110, 7.2); it may be empty."""
+    assert is_host(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"a b",
+        b"a\tb",
+        b"http://a",
+        b"a/b",
+        b"a@b",
+        b"a:b",
+        b"a:80:80",
+        b"::1",
+        b"[::1",
+        b"[]",
+        b"[a b]",
+        b"a?b",
+        b"a\\b",
+        b"caf\xc3\xa9",
+        b'"a"',
+        b"<a>",
+        b"a#b",
+        b"a\x00",
+    ],
+)
+def test_a_host_is_not(value: bytes) -> None:
+    """An address, a path, a user, or bytes that no name has."""
+    assert not is_host(value)
+
+
+@pytest.mark.parametrize(
+    ("line", "goes_on"),
+    [
+        (b"Max-Forwards: 10", b"Max-Forwards: 9"),
+        (b"MAX-FORWARDS: 001", b"MAX-FORWARDS: 0"),
+        (b"max-forwards: " + b"1" * 5000, b"max-forwards: " + b"1" * 17 + b"0"),
+        (b"Max-Forwards: many", b"Max-Forwards: many"),
+        (b"X-Max-Forwards: 10", b"X-Max-Forwards: 10"),
+    ],
+)
+def test_a_forward_is_counted(line: bytes, goes_on: bytes) -> None:
+    """One less, or a number that is less still."""
+    assert forwarded_once([line]) == [goes_on]
 
 
 @pytest.mark.parametrize(

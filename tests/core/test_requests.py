@@ -9,6 +9,8 @@ from router.core.errors import (
     BadRequest,
     DeploymentNotFound,
     EndpointNotFound,
+    LastForward,
+    NotImplementedHere,
     PathNotFound,
     RouterError,
 )
@@ -51,7 +53,19 @@ def test_a_target_is_split_without_changing_a_byte(target: bytes, parts: tuple[b
 
 
 @pytest.mark.parametrize(
-    "target", [b"", b"score", b"churn.x:80", b"ftp://x/score", b"http://", b"http:///score", b"http://@/x", b"**"]
+    "target",
+    [
+        b"",
+        b"/a#b",
+        b"http://churn.x/#",
+        b"score",
+        b"churn.x:80",
+        b"ftp://x/score",
+        b"http://",
+        b"http:///score",
+        b"http://@/x",
+        b"**",
+    ],
 )
 def test_a_target_of_another_form_is_refused(target: bytes) -> None:
     """What is neither a path nor an http address is a bad request."""
@@ -112,6 +126,10 @@ def test_the_address_in_an_absolute_target_wins_over_the_host() -> None:
         (PATH, [(b"azureml-model-deployment", b"red")], AuthHeaderMissing),
         (PATH, [KEYED, (b"azureml-model-deployment", b"red")], DeploymentNotFound),
         (PATH, [KEYED, (b"azureml-model-deployment", b"")], DeploymentNotFound),
+        (PATH, [KEYED, (b"Host", b"a b")], BadRequest),
+        (b"http://a b/score", [KEYED], BadRequest),
+        (b"http://churn.x/score", [KEYED, (b"Host", b"a b")], BadRequest),
+        (PATH, [KEYED, (b"Transfer-Encoding", b"gzip, chunked")], NotImplementedHere),
     ],
 )
 def test_a_request_that_goes_nowhere_is_refused(target: bytes, headers: RawHeaders, error: type[RouterError]) -> None:
@@ -120,6 +138,36 @@ def test_a_request_that_goes_nowhere_is_refused(target: bytes, headers: RawHeade
     with pytest.raises(error):
         routed(target, *headers, into=one)
     assert one.deployment == ""
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+def test_a_method_that_is_not_for_a_gateway_is_refused(method: str) -> None:
+    """Before anything else is looked at."""
+    one = record()
+    one.method = method
+    with pytest.raises(NotImplementedHere):
+        routed(b"churn.x:443", into=one)
+
+
+@pytest.mark.parametrize(
+    ("method", "forwards"), [("OPTIONS", b"1"), ("OPTIONS", b"x"), ("OPTIONS", b""), ("POST", b"0")]
+)
+def test_a_request_may_be_forwarded(method: str, forwards: bytes) -> None:
+    """`Max-Forwards` stops nothing but OPTIONS, and that only at 0."""
+    one = record()
+    one.method = method
+    assert routed(PATH, KEYED, (b"Max-Forwards", forwards), into=one).deployment.name == "blue"
+
+
+@pytest.mark.parametrize("forwards", [b"0", b"000"])
+def test_the_last_forward_of_options_is_answered(forwards: bytes) -> None:
+    """Where it may go no further, and only to who may ask."""
+    one = record()
+    one.method = "OPTIONS"
+    with pytest.raises(LastForward):
+        routed(PATH, KEYED, (b"Max-Forwards", forwards), into=one)
+    with pytest.raises(AuthHeaderMissing):
+        routed(PATH, (b"Max-Forwards", forwards), into=one)
 
 
 def test_a_token_opens_an_endpoint_of_that_mode() -> None:

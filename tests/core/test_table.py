@@ -65,6 +65,7 @@ def test_an_endpoint_without_live_weight_is_off(traffic: Weights) -> None:
     """Where every weight is 0 there is no live deployment to choose."""
     with pytest.raises(NoLiveDeployment):
         endpoint(traffic).choose(0.5)
+    assert not endpoint(traffic).is_on
 
 
 @pytest.mark.parametrize("total", [33.33, 33.3333333, 33.4])

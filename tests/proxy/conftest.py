@@ -141,6 +141,11 @@ def deployment(name: str = "blue", *peers: Peer, **fields: Any) -> DeploymentSpe
     return DeploymentSpec(**{"name": name, "instances": instances, "max_concurrent": 100} | fields)
 
 
+def anywhere(*peers: Peer) -> DeploymentSpec:
+    """A deployment that takes any path."""
+    return deployment("blue", *peers, passes_paths=True)
+
+
 def endpoint(*deployments: DeploymentSpec, **fields: Any) -> EndpointSpec:
     """An endpoint `churn` with a key, all weight on the first deployment."""
     traffic = ((deployments[0].name, 100.0),) if deployments else ()
@@ -205,3 +210,8 @@ def post(body: bytes = b"{}", *fields: str, path: str = PATH, key: str = KEY) ->
     if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in fields):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def fields(head: bytes) -> dict[bytes, bytes]:
+    """Fields of an answer's head, by lower-case name."""
+    return {name.lower(): value for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n")[1:-2])}

@@ -130,6 +130,27 @@ async def echo(conversation: Conversation) -> None:
         await conversation.answer(json.dumps(body | {"bytes": len(seen.body)}).encode())
 
 
+def says(raw: bytes) -> Script:
+    """An instance that answers every request with exactly these bytes."""
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await conversation.send(raw)
+
+    return script
+
+
+def says_once(raw: bytes) -> Script:
+    """An instance that answers with exactly these bytes and closes."""
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.send(raw)
+
+    return script
+
+
 @asynccontextmanager
 async def running(script: Script, unix: Path | None = None) -> AsyncIterator[Peer]:
     """An instance that follows `script` on each connection, on TCP or on a Unix socket."""

@@ -1,0 +1,262 @@
+"""RFC 9112 for an intermediary: what is ambiguous is refused or put right, and one request never becomes two.
+
+The cases are in `raw_cases`, each with its section. What an instance answers against the rules is a 424 here, as Azure
+has it, where the RFC has 502.
+"""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.proxy.conftest import KEY, PATH, Proxy, anywhere, deployment, endpoint, fields, post
+from tests.proxy.peers import Conversation, answer_ok, echo, says, says_once
+from tests.proxy.raw_cases import FORWARDED, GARBAGE, HEAD, REFUSED, SMUGGLED, Forwarded, Garbage, Refused
+from tests.proxy.waiting import until
+
+# Requests: sections 2 to 7
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case.section} {case.name}")
+async def test_an_ambiguous_request_is_refused(proxy: Proxy, peer, raw, case: Refused) -> None:
+    """A clear status, the connection ends, and neither the request nor what follows reaches an instance."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    await one.send(case.raw + SMUGGLED)
+    answer = await one.rest()
+    assert answer.startswith(b"HTTP/1.1 %d " % case.status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert instance.seen == []
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9"])
+async def test_another_version_is_not_supported(proxy: Proxy, peer, raw, version: bytes) -> None:
+    """What is framed like HTTP/1.1 and calls itself something else is refused with 505 (RFC 9110, 2.5)."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    await one.send(post().replace(b"HTTP/1.1", version))
+    answer = await one.rest()
+    assert answer.startswith(b"HTTP/1.1 505 HTTP Version Not Supported\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert instance.seen == []
+
+
+BROKEN_LATE = {
+    "chunk size with text": b"2x\r\n{}\r\n0\r\n\r\n",
+    "chunk longer than its size": b"1\r\n{}\r\n0\r\n\r\n",
+    "no line end after a chunk": b"2\r\n{}0\r\n\r\n",
+    "broken last chunk": b"2\r\n{}\r\n0\r\nX Y\r\n\r\n",
+    "broken second chunk": b"2\r\n{}\r\nz\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_LATE)
+async def test_a_body_that_breaks_after_its_head_is_refused(proxy: Proxy, peer, raw, name: str) -> None:
+    """A body that turns out malformed when its request is under way is a 400 at once, not a wait for its end."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance, passes_paths=True)))
+    one = await raw()
+    await one.send(HEAD + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+    assert await one.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await one.send(BROKEN_LATE[name] + SMUGGLED)
+    answer = await one.rest()
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert instance.seen == []
+
+
+async def test_a_large_body_that_breaks_half_way_is_refused(proxy: Proxy, peer, raw) -> None:
+    """What an instance has got of a malformed body is broken off."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance, passes_paths=True)))
+    one = await raw()
+    await one.send(post(b"%x\r\n" % 400_000 + bytes(400_000) + b"\r\n", "Transfer-Encoding: chunked"))
+    await until(lambda: instance.connections)
+    await one.send(b"nonsense\r\n" + SMUGGLED)
+    answer = await one.rest()
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert instance.seen == []
+
+
+@pytest.mark.parametrize("case", FORWARDED, ids=lambda case: f"{case.section} {case.name}")
+async def test_an_unusual_request_is_forwarded_under_one_framing(proxy: Proxy, peer, raw, case: Forwarded) -> None:
+    """What HTTP allows reaches the instance as exactly one request, with at most one framing."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    await one.send(case.raw)
+    head = await one.head()
+    await one.close()
+    await proxy.settled()
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    [seen] = instance.seen
+    assert seen.body == case.body
+    assert len(seen.values("content-length")) + len(seen.values("transfer-encoding")) == bool(case.body)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60, 100, 150, 170, 180, 185])
+async def test_a_request_is_the_same_however_it_is_cut(proxy: Proxy, peer, raw, cut: int) -> None:
+    """Where a network splits a pipelined pair changes neither request."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    both = post(b"[1]") + post(b"[22]")
+    one = await raw()
+    await one.send(both[:cut])
+    await asyncio.sleep(0)
+    await one.send(both[cut:])
+    assert [(await one.answer())[0], (await one.answer())[0]] == [200, 200]
+    assert [seen.body for seen in instance.seen] == [b"[1]", b"[22]"]
+
+
+# Answers: sections 4 to 7
+
+
+@pytest.mark.parametrize("case", GARBAGE, ids=lambda case: f"{case.section} {case.name}")
+async def test_garbage_from_an_instance_is_a_424(proxy: Proxy, peer, raw, case: Garbage) -> None:
+    """An answer that is not well framed is none; the client's connection is unharmed."""
+    proxy.apply(endpoint(deployment("blue", await peer(says_once(case.raw)))))
+    one = await raw()
+    await one.send(post())
+    status, head, body = await one.answer()
+    assert (status, body) == (424, b"upstream connect error or disconnect/reset before headers")
+    assert fields(head)[b"ms-azureml-model-error-reason"] == b"upstream_reset"
+    assert proxy.stats().failures == {"garbage": 1}
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Stale: 1\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nstale",
+        b"stale",
+        b"\r\n",
+    ],
+)
+async def test_bytes_after_an_answer_reach_nobody(proxy: Proxy, peer, client, surplus: bytes) -> None:
+    """An instance that sends more than one answer does not get to answer the next request with it."""
+
+    async def says_too_much(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            number = len(conversation.peer.seen)
+            await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number + surplus)
+
+    proxy.apply(endpoint(deployment("blue", await peer(says_too_much))))
+    for number in (b"1", b"2", b"3"):
+        async with client.post(proxy.url, data=b"{}") as answer:
+            assert (answer.status, await answer.read()) == (200, number)
+            assert "X-Stale" not in answer.headers
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
+async def test_an_answer_cut_short_is_cut_for_the_client_too(proxy: Proxy, peer, raw, framing: bytes) -> None:
+    """Never padded and never ended as if whole."""
+    part = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + (b"5\r\nabcde\r\n" if b"chunked" in framing else b"abcde")
+    proxy.apply(endpoint(deployment("blue", await peer(says_once(part)))))
+    one = await raw()
+    await one.send(post())
+    received = await one.rest()
+    assert not received.endswith(b"0\r\n\r\n")
+    assert len(received.partition(b"\r\n\r\n")[2]) < 13
+
+
+async def test_the_connection_of_a_chunked_http_1_0_answer_is_not_used_again(proxy: Proxy, peer, client) -> None:
+    """Its framing is faulty, so what follows cannot be trusted (6.1), whatever it says of keeping the connection."""
+    old = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+    instance = await peer(says(old))
+    proxy.apply(endpoint(deployment("blue", instance)))
+    for _ in range(2):
+        async with client.post(proxy.url, data=b"{}") as answer:
+            assert await answer.read() == b"x"
+    assert instance.connections == 2
+
+
+# Connections: section 9
+
+
+async def test_a_connection_serves_one_request_after_the_other(proxy: Proxy, peer, raw) -> None:
+    """A client's connection and the one to the instance live on."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    for _ in range(3):
+        await one.send(post())
+        status, head, _ = await one.answer()
+        assert status == 200
+        assert b"connection" not in fields(head)
+    assert instance.connections == 1
+
+
+async def test_a_connection_lives_on_after_a_chunked_body(proxy: Proxy, peer, raw) -> None:
+    """A chunked request without trailers is followed by others on its connection, however it was cut."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    for cut in range(5):
+        request = post(b"1\r\nx\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
+        await one.send(request[: len(request) - cut])
+        await asyncio.sleep(0)
+        await one.send(request[len(request) - cut :])
+        status, head, _ = await one.answer()
+        assert status == 200
+        assert b"connection" not in fields(head)
+    assert [seen.body for seen in instance.seen] == [b"x"] * 5
+
+
+async def test_a_refusal_does_not_wait_for_the_body(proxy: Proxy, raw) -> None:
+    """A client learns at once that its key is wrong, and that the rest of its body is not wanted (9.6)."""
+    proxy.apply(endpoint(deployment("blue")))
+    one = await raw()
+    await one.send(post(b"{", "Content-Length: 2", key="wrong"))
+    status, head, _ = await one.answer()
+    assert (status, fields(head)[b"connection"]) == (401, b"close")
+
+
+async def test_pipelined_requests_are_answered_in_order(proxy: Proxy, peer, raw) -> None:
+    """Requests sent without waiting get their answers one after the other, each its own."""
+    proxy.apply(endpoint(anywhere(await peer(echo))))
+    one = await raw()
+    prefix = PATH.removesuffix("/score")
+    await one.send(b"".join(post(b"x" * n, path=f"{prefix}/{n}") for n in range(20)))
+    answers = [json.loads((await one.answer())[2]) for _ in range(20)]
+    assert [(answer["line"], answer["bytes"]) for answer in answers] == [(f"POST /{n} HTTP/1.1", n) for n in range(20)]
+
+
+async def test_a_client_that_asks_to_close_is_told_and_closed(proxy: Proxy, peer, raw) -> None:
+    """`Connection: close` ends the connection after the answer."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    await one.send(post(b"{}", "Connection: close"))
+    answer = await one.rest()
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert len(instance.seen) == 1
+
+
+@pytest.mark.parametrize("keep_alive", ["", "Connection: keep-alive\r\n"])
+@pytest.mark.parametrize(
+    "raw_answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+    ],
+)
+async def test_an_http_1_0_client_gets_a_plain_answer(
+    proxy: Proxy, peer, raw, raw_answer: bytes, keep_alive: str
+) -> None:
+    """No chunks for a client that knows none: the body ends with the connection. It needs no Host either."""
+    proxy.apply(endpoint(deployment("blue", await peer(says(raw_answer)))))
+    one = await raw()
+    await one.send(
+        f"POST {PATH} HTTP/1.0\r\n{keep_alive}Authorization: Bearer {KEY}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    )
+    head, _, body = (await one.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"abcde"
