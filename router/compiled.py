@@ -130,7 +130,10 @@ def main() -> int:
     try:
         compiled.compile()
     except NotCompiled as error:
-        print(f"not compiled: {error}\nteal works without, at about one and a half times the CPU per request.", file=sys.stderr)
+        print(
+            f"not compiled: {error}\nteal works without, at about one and a half times the CPU per request.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -1,18 +1,30 @@
-"""Lines written to a file descriptor by a thread of their own: a slow reader costs lines, never time."""
+"""Lines written to a file descriptor without ever waiting for it: a slow reader costs lines, never time.
+
+Rules
+- A pipe or a socket says whether it has room, and is written to at once while it has. A thread for that would cost more
+  than all the rest of a line: after each write it fights with the event loop for the interpreter.
+- A file always says so, and its disk may be slow all the same: it is written to by a thread, in large pieces.
+- What finds no room is queued for the thread, and what comes later queues behind it.
+"""
 
 import os
 import select
+import socket
 import stat
 import threading
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 # Up to this many bytes a pipe takes a write whole or not at all, so lines of several processes never mix in one.
 _PIPE_BATCH_BYTES = select.PIPE_BUF
-# A Unix stream socket (systemd's journal) carries this much in one buffer; to files it is just a good size.
-_BATCH_BYTES = 16 * 1024
+# A Unix stream socket (systemd's journal) carries this much in one buffer.
+_SOCKET_BATCH_BYTES = 16 * 1024
+# Each write by the thread costs the event loop some turns of waiting for the interpreter.
+_FILE_BATCH_BYTES = 256 * 1024
 # Lines that come within this time share a wake-up of the thread, and with it one fight for the interpreter.
 _GATHER_S = 0.02
+_BATCH_BYTES = {"pipe": _PIPE_BATCH_BYTES, "socket": _SOCKET_BATCH_BYTES, "other": _FILE_BATCH_BYTES}
 _POLL_S = 0.1  # how soon the thread notices that it is being closed
 
 
@@ -30,7 +42,9 @@ class LineWriter:
         self.dropped = 0
         self._fd = fd
         self._max_bytes = max_bytes
-        self._batch_bytes = _PIPE_BATCH_BYTES if _is_pipe(fd) else _BATCH_BYTES
+        kind = _kind(fd)
+        self._batch_bytes = _BATCH_BYTES[kind]
+        self._direct = _without_waiting(fd, kind)
         self._lines: list[bytes] = []
         self._queued_bytes = 0
         self._lock = threading.Lock()
@@ -49,19 +63,18 @@ class LineWriter:
         return self.write_lines((line,))
 
     def write_lines(self, lines: Sequence[bytes]) -> bool:
-        """Queue lines, all of them or none."""
+        """Write or queue lines, all of them or none."""
         size = sum(map(len, lines))
-        # In one piece they cost the thread, which holds up everybody while it works, as little as one line.
-        pieces = (b"".join(lines),) if size <= self._batch_bytes else lines
+        # In one piece they cost as little as one line.
+        pieces = [b"".join(lines)] if size <= self._batch_bytes else _batches(lines, self._batch_bytes)
         with self._lock:
             if self._queued_bytes + size > self._max_bytes or self._closing.is_set():
                 self.dropped += len(lines)
                 return False
-            was_empty = not self._lines
-            self._lines += pieces
-            self._queued_bytes += size
-            if was_empty:
-                self._wake.set()
+            if self._direct is not None and not self._queued_bytes:
+                pieces = self._write_now(pieces)
+            if pieces:
+                self._queue(pieces)
             return True
 
     def close(self, timeout_s: float) -> None:
@@ -71,6 +84,30 @@ class LineWriter:
             self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s + 2 * _POLL_S)
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            direct.close()
+
+    def _write_now(self, pieces: list[bytes]) -> list[bytes]:
+        """Write what there is room for; return the rest."""
+        assert self._direct is not None
+        for number, piece in enumerate(pieces):
+            if len(piece) > self._batch_bytes:
+                return pieces[number:]
+            try:
+                taken = self._direct.write(piece)
+            except OSError:  # no room; or closed, which the thread finds out as well, and counts
+                return pieces[number:]
+            if taken < len(piece):
+                return [piece[taken:], *pieces[number + 1 :]]
+        return []
+
+    def _queue(self, pieces: list[bytes]) -> None:
+        was_empty = not self._lines
+        self._lines += pieces
+        self._queued_bytes += sum(map(len, pieces))
+        if was_empty:
+            self._wake.set()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -113,14 +150,55 @@ class LineWriter:
         return False
 
 
-def _is_pipe(fd: int) -> bool:
+class _Pipe:
+    """A description of our own of a pipe, since waiting or not is a property of the description.
+
+    Raises:
+        OSError: it belongs to somebody else.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
+
+    def write(self, piece: bytes) -> int:
+        """Write all of at most `PIPE_BUF` bytes, or raise `BlockingIOError`."""
+        return os.write(self._fd, piece)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Socket:
+    """A socket as it is, asked not to wait at each call."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(fd))
+
+    def write(self, piece: bytes) -> int:
+        """Write what there is room for, or raise `BlockingIOError`."""
+        return self._socket.send(piece, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _without_waiting(fd: int, kind: str) -> _Pipe | _Socket | None:
+    """The descriptor as something that never waits; None where only a thread can do without waiting."""
     try:
-        return stat.S_ISFIFO(os.fstat(fd).st_mode)
+        return _Pipe(fd) if kind == "pipe" else _Socket(fd) if kind == "socket" else None
+    except OSError:
+        return None
+
+
+def _kind(fd: int) -> Literal["pipe", "socket", "other"]:
+    try:
+        mode = os.fstat(fd).st_mode
     except OSError:  # closed; every write will say so too
-        return False
+        return "other"
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "other"
 
 
-def _batches(lines: list[bytes], max_bytes: int) -> list[bytes]:
+def _batches(lines: Sequence[bytes], max_bytes: int) -> list[bytes]:
     """The lines joined to as few pieces as possible, none above `max_bytes` unless it is a single line."""
     batches: list[list[bytes]] = []
     size = max_bytes

@@ -127,3 +127,43 @@ def test_line_after_close_is_dropped(pipe: tuple[int, int]) -> None:
     writer.close(timeout_s=5)
     assert not writer.write(b"too late\n")
     assert writer.dropped == 1
+
+
+def test_a_pipe_with_room_is_written_to_at_once(pipe: tuple[int, int]) -> None:
+    """No thread has to wake up for it: when `write` returns, the line is there."""
+    writer = LineWriter(pipe[1])
+    writer.write(b"there\n")
+    os.set_blocking(pipe[0], False)
+    assert os.read(pipe[0], 100) == b"there\n"
+    writer.close(timeout_s=5)
+
+
+def test_the_pipe_of_others_stays_as_it_was(pipe: tuple[int, int]) -> None:
+    """Whether a write waits belongs to the pipe's description, which other processes share."""
+    writer = LineWriter(pipe[1])
+    assert os.get_blocking(pipe[1])
+    writer.close(timeout_s=5)
+    assert os.get_blocking(pipe[1])
+
+
+def test_lines_behind_a_stall_keep_their_order(pipe: tuple[int, int]) -> None:
+    """What finds no room is queued, and nothing overtakes it when there is room again."""
+    writer = LineWriter(pipe[1], max_bytes=1_000_000)
+    lines = [b"%06d %s\n" % (number, b"x" * 992) for number in range(200)]
+    for line in lines:
+        assert writer.write(line)
+    assert read_until(pipe[0], lines[-1]) == b"".join(lines)
+    writer.close(timeout_s=5)
+
+
+def test_a_blocking_socket_without_a_reader_never_holds_the_writer_up() -> None:
+    """Lines that it does not take at once wait in the queue."""
+    ours, theirs = socket.socketpair()
+    writer = LineWriter(ours.fileno(), max_bytes=5_000_000)
+    lines = [b"%06d %s\n" % (number, b"x" * 9992) for number in range(300)]
+    for line in lines:
+        assert writer.write(line)
+    assert read_until(theirs.fileno(), lines[-1]) == b"".join(lines)
+    writer.close(timeout_s=5)
+    ours.close()
+    theirs.close()
