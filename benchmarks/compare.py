@@ -1,153 +1,64 @@
 """Compares teal with its peers, side by side on this machine: `python benchmarks/compare.py --help`."""
 
 import argparse
-import contextlib
 import dataclasses
-import itertools
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from harness import azure, chart, report, systems, wrk
-from harness.measure import Run, rounds, warm_up
+from comparisons import latency, proxies, scaling, scoring
+from comparisons.settings import LOAD_CORE, SYSTEM_CORE, Outcome, Settings
+from harness import chart, report, wrk
+from harness.measure import Run
+from harness.open_loop import LoadError
 from harness.processes import StartError
 from harness.report import Comparison
-from harness.systems import System, Work
-from harness.wrk import Load
+from harness.scorers import OTHERS
+from harness.servers import SERVERS
 
-SYSTEM_CORE, LOAD_CORE = 0, 1
-PROXY_TARGET, WORKER_TARGET = 7.0, 3.0
-NGINX_TARGET, NGINX_WORST = 1.0, 1.15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    seconds: float
-    rounds: int
-    connections: int
-
-    def measure(self, measured: Sequence[System], load: Load, variant: str = "") -> Iterator[Run]:
-        warm_up(measured, load, LOAD_CORE)
-        for run in rounds(measured, load, count=self.rounds, core=LOAD_CORE, variant=variant):
-            print(f"  {variant} {run.system}: {run.answers.per_second:.0f} req/s, {run.cpu_us:.1f} us", file=sys.stderr)
-            yield run
-
-    def load(self, *, connections: int | None = None, body_bytes: int = 430) -> Load:
-        return Load(connections=connections or self.connections, seconds=self.seconds, body_bytes=body_bytes)
-
-
-Outcome = tuple[list[Run], list[Comparison]]
-
-
-@contextlib.contextmanager
-def started(system: System, core: int) -> Iterator[System]:
-    try:
-        yield system.start(core)
-    finally:
-        system.stop()
-
-
-def compare_proxies(settings: Settings, scratch: Path) -> Outcome:
-    """teal's proxy and the aiohttp one, on the same upstream."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(started(systems.upstream(scratch / "upstream"), LOAD_CORE))
-        address = f"unix:{scratch / 'upstream' / 'upstream.sock'}"
-        ceiling = stack.enter_context(started(systems.bare_upstream(scratch / "ceiling"), LOAD_CORE))
-        proxies = [
-            stack.enter_context(started(systems.aiohttp_proxy(scratch / "aiohttp", address), SYSTEM_CORE)),
-            stack.enter_context(started(systems.teal_proxy(scratch / "teal", address), SYSTEM_CORE)),
-        ]
-        runs = list(settings.measure([*proxies, ceiling], settings.load()))
-    peer, teal = proxies
-    return runs, report.compare(runs, teal.name, peer.name, report.requests_per_cpu_second, PROXY_TARGET)
-
-
-PLAIN = Work()
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One way in which proxies are compared; processes of the same `work` are shared."""
-
-    name: str
-    work: Work = PLAIN
-    connections: int | None = None
-    body_bytes: int = 430
-
-
-VARIANTS = (
-    Variant("plain"),
-    Variant("plain", connections=1),
-    Variant("plain", connections=256),
-    Variant("64 KiB", body_bytes=65536),
-    Variant("no log", Work(has_access_log=False)),
-    Variant("mirror 10 %", Work(mirror_percent=10)),
-    Variant("mirror 50 %", Work(mirror_percent=50)),
-)
-
-
-def compare_with_nginx(settings: Settings, scratch: Path) -> Outcome:
-    """teal's proxy and nginx, on the same upstream, in every variant."""
-    if not systems.has_nginx():
-        print("nginx comparison skipped; on Debian: apt-get install nginx", file=sys.stderr)
-        return [], []
-    runs: list[Run] = []
-    for number, (work, variants) in enumerate(itertools.groupby(VARIANTS, lambda variant: variant.work)):
-        with contextlib.ExitStack() as stack:
-            folder = scratch / str(number)
-            stack.enter_context(started(systems.upstream(folder / "upstream"), LOAD_CORE))
-            address = f"unix:{folder / 'upstream' / 'upstream.sock'}"
-            pair = [
-                stack.enter_context(started(systems.nginx(folder / "nginx", address, work), SYSTEM_CORE)),
-                stack.enter_context(started(systems.teal_proxy(folder / "teal", address, work), SYSTEM_CORE)),
-            ]
-            for variant in variants:
-                load = settings.load(connections=variant.connections, body_bytes=variant.body_bytes)
-                runs += settings.measure(pair, load, variant.name)
-    measure = report.cpu_per_request
-    return runs, report.compare(runs, "teal proxy", "nginx", measure, NGINX_TARGET, is_cost=True, worst=NGINX_WORST)
-
-
-def compare_workers(settings: Settings, scratch: Path) -> Outcome:
-    """teal's worker and Azure's inference server, on the same scoring script."""
-    try:
-        azmlinfsrv = azure.install()
-    except azure.InstallError as error:
-        print(f"worker comparison skipped, Azure's inference server cannot be installed:\n{error}", file=sys.stderr)
-        return [], []
-    with contextlib.ExitStack() as stack:
-        peer = stack.enter_context(started(systems.azure_server(scratch / "azure", azmlinfsrv), SYSTEM_CORE))
-        teal = stack.enter_context(started(systems.teal_worker(scratch / "worker"), SYSTEM_CORE))
-        loads = [settings.load(connections=at) for at in sorted({1, 8, settings.connections})]
-        runs = [run for load in loads for run in settings.measure([peer, teal], load)]
-    return runs, report.compare(runs, teal.name, peer.name, report.requests_per_second, WORKER_TARGET)
-
-
-COMPARISONS: dict[str, Callable[[Settings, Path], Outcome]] = {
-    "proxy": compare_proxies,
-    "nginx": compare_with_nginx,
-    "worker": compare_workers,
+Compare = Callable[[Settings, Path], Outcome]
+COMPARISONS: dict[str, Compare] = {
+    "proxy": proxies.with_aiohttp,
+    **{name: partial(proxies.with_servers, [name]) for name in SERVERS},
+    "latency": latency.added,
+    "black-hole": latency.beside_black_hole,
+    "processes": scaling.two_processes,
+    "worker": scoring.worker,
+    "endpoint": scoring.endpoint,
+    **{name: partial(scoring.endpoint_against, name) for name in OTHERS},
 }
+OPTIONAL = frozenset(OTHERS)  # only when asked for: they install much and take long to start
+CHARTED = frozenset({"proxy", "servers"})
+
+
+def chosen(names: Sequence[str]) -> Iterator[tuple[str, Compare]]:
+    """What to run for these names; the servers among them together, in the same rounds."""
+    servers = [name for name in names if name in SERVERS]
+    for name in names:
+        if name not in SERVERS:
+            yield name, COMPARISONS[name]
+        elif name == servers[0]:
+            yield "servers", partial(proxies.with_servers, servers)
 
 
 def run_all(names: Sequence[str], settings: Settings) -> Outcome:
     runs: list[Run] = []
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as scratch:
-        for name in names:
+        for name, compare in chosen(names):
             print(f"{name}:", file=sys.stderr)
-            more_runs, more_comparisons = COMPARISONS[name](settings, Path(scratch) / name)
-            runs += more_runs
+            more_runs, more_comparisons = compare(settings, Path(scratch) / name)
+            runs += [dataclasses.replace(run, comparison=name) for run in more_runs]
             comparisons += more_comparisons
     return runs, comparisons
 
 
 def parse_names(text: str) -> list[str]:
-    names = text.split(",")
+    names = list(dict.fromkeys(text.split(",")))
     if unknown := sorted(set(names) - COMPARISONS.keys()):
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(COMPARISONS)}")
     return names
@@ -158,8 +69,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5, help="length of one run (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each system (default %(default)s)")
     parser.add_argument("--connections", type=int, default=32, help="keep-alive connections (default %(default)s)")
+    parser.add_argument("--rate", type=float, help="requests per second of the open loop (default half of teal's most)")
+    usual = [name for name in COMPARISONS if name not in OPTIONAL]
     parser.add_argument(
-        "--only", type=parse_names, default=list(COMPARISONS), help="proxy, nginx, worker; several by comma"
+        "--only",
+        type=parse_names,
+        default=usual,
+        metavar="NAMES",
+        help=f"by comma, of {', '.join(COMPARISONS)} (default all but {', '.join(OTHERS)})",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw CPU per request")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to FILE")
@@ -180,17 +97,20 @@ def main() -> int:
     if (problem := refusal()) is not None:
         print(problem, file=sys.stderr)
         return 1
-    settings = Settings(seconds=arguments.seconds, rounds=arguments.rounds, connections=arguments.connections)
+    settings = Settings(
+        seconds=arguments.seconds, rounds=arguments.rounds, connections=arguments.connections, rate=arguments.rate
+    )
     try:
         runs, comparisons = run_all(arguments.only, settings)
-    except (StartError, wrk.WrkError) as error:
+    except (StartError, wrk.WrkError, LoadError) as error:
         print(error, file=sys.stderr)
         return 1
     print(report.table(runs), *comparisons, sep="\n")
     document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
     if arguments.svg:
         machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
-        arguments.svg.write_text(chart.svg([dataclasses.asdict(run) for run in runs], machine))
+        charted = [dataclasses.asdict(run) for run in runs if run.comparison in CHARTED]
+        arguments.svg.write_text(chart.svg(charted, machine))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from harness import systems, wrk
+from harness import systems, teal, wrk
 from harness.processes import StartError
-from harness.systems import System, Work
+from harness.systems import System
 from harness.wrk import Load
 
 SYSTEM_CORE, LOAD_CORE = 0, 1
@@ -60,23 +60,21 @@ def reload_often(config: Path, times: int, stop: threading.Event) -> None:
 
 def run(connections: int, requests: int, reloads: int, scratch: Path) -> dict[str, float]:
     upstream = systems.upstream(scratch / "upstream").start(LOAD_CORE)
-    teal = systems.teal_proxy(scratch / "teal", f"unix:{scratch / 'upstream' / 'upstream.sock'}", Work()).start(
-        SYSTEM_CORE
-    )
+    proxy = teal.proxy(scratch / "teal", f"unix:{scratch / 'upstream' / 'upstream.sock'}").start(SYSTEM_CORE)
     try:
-        wrk.run(teal.target, Load(connections=32, seconds=3), core=LOAD_CORE)
-        before = memory_bytes(teal)
-        with idle_connections(teal, connections):
-            per_connection = (memory_bytes(teal) - before) / connections
-        warm = memory_bytes(teal)
+        wrk.run(proxy.target, Load(connections=32, seconds=3), core=LOAD_CORE)
+        before = memory_bytes(proxy)
+        with idle_connections(proxy, connections):
+            per_connection = (memory_bytes(proxy) - before) / connections
+        warm = memory_bytes(proxy)
         stop = threading.Event()
         config = scratch / "teal" / "config" / "teal.yaml"
         reloading = threading.Thread(target=reload_often, args=(config, reloads, stop))
         reloading.start()
         sent = errors = 0
         while sent < requests or reloading.is_alive():
-            teal.process.discard_output()
-            answers = wrk.run(teal.target, Load(connections=32, seconds=5, seed=sent), core=LOAD_CORE)
+            proxy.process.discard_output()
+            answers = wrk.run(proxy.target, Load(connections=32, seconds=5, seed=sent), core=LOAD_CORE)
             sent, errors = sent + answers.requests, errors + answers.errors
         reloading.join()
         time.sleep(1)
@@ -87,10 +85,10 @@ def run(connections: int, requests: int, reloads: int, scratch: Path) -> dict[st
             "errors": errors,
             "reloads": reloads,
             "memory_before_bytes": warm,
-            "growth_bytes": memory_bytes(teal) - warm,
+            "growth_bytes": memory_bytes(proxy) - warm,
         }
     finally:
-        teal.stop()
+        proxy.stop()
         upstream.stop()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 WIDTH, BAR, GAP, LEFT, RIGHT = 760, 16, 18, 190, 90
-COLOURS = ("#1f8a8a", "#8a8f98", "#c58b3b", "#6a5acd")  # teal first
+COLOURS = ("#1f8a8a", "#8a8f98", "#c58b3b", "#6a5acd", "#b0413e")  # teal first
 TOP = 46
 
 
@@ -27,9 +27,10 @@ def svg(runs: Sequence[Mapping[str, object]], machine: str) -> str:
     parts += [_legend(index, name) for index, name in enumerate(systems)]
     y = TOP
     for variant, found in groups.items():
-        parts.append(_text(LEFT - 8, y + BAR * len(systems) / 2 + 4, variant, anchor="end"))
+        parts.append(_text(LEFT - 8, y + BAR * len(found) / 2 + 4, variant, anchor="end"))
         for index, name in enumerate(systems):
-            us = found.get(name, 0.0)
+            if (us := found.get(name)) is None:
+                continue  # not every system can everything
             length = us / longest * (WIDTH - LEFT - RIGHT)
             parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" fill="{COLOURS[index]}"/>')
             parts.append(_text(LEFT + length + 5, y + BAR - 5, f"{us:.1f}"))
@@ -42,7 +43,7 @@ def svg(runs: Sequence[Mapping[str, object]], machine: str) -> str:
 
 
 def _legend(index: int, name: str) -> str:
-    x = LEFT + index * 130
+    x = LEFT + index * 110
     return f'<rect x="{x}" y="26" width="12" height="12" fill="{COLOURS[index]}"/>' + _text(x + 17, 36, name)
 
 

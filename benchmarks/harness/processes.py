@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0  # Ray Serve takes 20 on one core
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.05
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from harness import teal
 from harness.measure import Run
 
 COLUMNS = (
@@ -39,33 +40,38 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A system's measure divided by its peer's, at one number of connections and in one variant.
+    """A system's measure against its peer's, at one number of connections and in one variant.
 
-    `target` is the least ratio that is wanted, or the greatest if `is_cost`; then no round may be above `worst`.
+    `value` is the ratio of the two, or their difference in `unit` if that is given. `target` is the least that is
+    wanted, or the greatest if `is_cost`; then no round may be above `worst`. None: nothing is wanted, it is only told.
     """
 
     system: str
     peer: str
     connections: int
     measure: str
-    ratio: Spread
-    target: float
+    value: Spread
+    target: float | None
+    unit: str = ""
     variant: str = ""
     is_cost: bool = False
     worst: float = float("inf")
 
     @property
-    def is_met(self) -> bool:
+    def is_met(self) -> bool | None:
+        if self.target is None:
+            return None
         if self.is_cost:
-            return self.ratio.median <= self.target and self.ratio.most <= self.worst
-        return self.ratio.median >= self.target
+            return self.value.median <= self.target and self.value.most <= self.worst
+        return self.value.median >= self.target
 
     def __str__(self) -> str:
-        verdict = "met" if self.is_met else "MISSED"
         where = f"{self.variant}, " if self.variant else ""
+        how, unit = ("-", f" {self.unit}") if self.unit else ("/", "")
+        verdict = "" if self.target is None else f", target {self.target:g}{unit}: {'met' if self.is_met else 'MISSED'}"
         return (
-            f"{self.system} / {self.peer}, {where}{self.connections} connections, {self.measure}: "
-            f"{self.ratio}, target {self.target:g}: {verdict}"
+            f"{self.system} {how} {self.peer}, {where}{self.connections} connections, {self.measure}: "
+            f"{self.value}{unit}{verdict}"
         )
 
 
@@ -85,60 +91,78 @@ def cpu_per_request(run: Run) -> float:
     return run.cpu_us
 
 
+def all_cpu_per_request(run: Run) -> float:
+    return run.all_cpu_us
+
+
+def p50(run: Run) -> float:
+    return run.answers.p50_ms
+
+
+def p99(run: Run) -> float:
+    return run.answers.p99_ms
+
+
 def compare(
     runs: Iterable[Run],
     system: str,
     peer: str,
     measure: Callable[[Run], float],
-    target: float,
+    target: float | None = None,
     *,
     is_cost: bool = False,
     worst: float = float("inf"),
+    unit: str = "",
 ) -> list[Comparison]:
-    """One comparison per variant and number of connections; ratios are taken within a round, so slow minutes cancel."""
+    """One comparison per variant and number of connections that both were measured in.
+
+    Ratios, or differences if a `unit` is given, are taken within a round, so slow minutes cancel.
+    """
     values = {(run.system, run.variant, run.connections, run.round): measure(run) for run in runs}
-    ratios: dict[tuple[str, int], list[float]] = {}
+    found: dict[tuple[str, int], list[float]] = {}
     for (name, variant, connections, number), value in values.items():
-        if name == system:
-            ratios.setdefault((variant, connections), []).append(value / values[peer, variant, connections, number])
-    label = measure.__name__.replace("_", " ")
+        other = values.get((peer, variant, connections, number))
+        if name == system and other is not None:
+            found.setdefault((variant, connections), []).append(value - other if unit else value / other)
     return [
         Comparison(
             system=system,
             peer=peer,
             connections=at,
-            measure=label,
-            ratio=spread(found),
+            measure=measure.__name__.replace("_", " "),
+            value=spread(each),
             target=target,
+            unit=unit,
             variant=variant,
             is_cost=is_cost,
             worst=worst,
         )
-        for (variant, at), found in ratios.items()
+        for (variant, at), each in found.items()
     ]
 
 
 def table(runs: Iterable[Run]) -> str:
     """Medians over the rounds, one line per system and number of connections; errors and requests are sums."""
-    groups: dict[tuple[str, int, str], list[Run]] = {}
+    groups: dict[tuple[str, str, int, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.variant, run.connections, run.system), []).append(run)
-    return "\n".join([ROW.format(*COLUMNS), *(_row(*key, group) for key, group in groups.items())])
+        groups.setdefault((run.comparison, run.variant, run.connections, run.system), []).append(run)
+    return "\n".join([ROW.format(*COLUMNS), *map(_row, groups.values())])
 
 
-def _row(variant: str, at: int, name: str, runs: Sequence[Run]) -> str:
+def _row(runs: Sequence[Run]) -> str:
     def middle(value: Callable[[Run], float]) -> float:
         return statistics.median(map(value, runs))
 
+    first = runs[0]
     return ROW.format(
-        variant or "-",
-        name,
-        at,
+        first.variant or first.comparison or "-",
+        first.system,
+        first.connections,
         f"{middle(cpu_per_request):.1f}",
-        f"{middle(lambda run: run.all_cpu_us):.1f}",
+        f"{middle(all_cpu_per_request):.1f}",
         f"{middle(requests_per_second):.0f}",
-        f"{middle(lambda run: run.answers.p50_ms):.2f}",
-        f"{middle(lambda run: run.answers.p99_ms):.2f}",
+        f"{middle(p50):.3f}",
+        f"{middle(p99):.3f}",
         sum(run.answers.errors for run in runs),
         len(runs),
     )
@@ -152,10 +176,22 @@ def as_json(
         "machine": machine(),
         "settings": dict(settings),
         "runs": [dataclasses.asdict(run) | {"per_second": run.answers.per_second} for run in runs],
-        "comparisons": [dataclasses.asdict(each) | {"is_met": each.is_met} for each in comparisons],
+        "comparisons": [_record(each) for each in comparisons],
     }
+
+
+def _record(comparison: Comparison) -> dict[str, object]:
+    record = dataclasses.asdict(comparison) | {"is_met": comparison.is_met}
+    if comparison.worst == float("inf"):
+        del record["worst"]  # JSON has no infinity
+    return record
 
 
 def machine() -> dict[str, object]:
     """What a reader must know to compare these numbers with others."""
-    return {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "teal": "compiled" if teal.is_compiled() else "interpreted",
+    }

@@ -1,6 +1,8 @@
 """Runs wrk with the benchmark's requests and reads what it measured."""
 
+import dataclasses
 import json
+import resource
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -38,13 +40,20 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the clients saw. Only answers with a status below 400 are `good`."""
+    """What the clients saw. Only answers with a status below 400 are `good`.
+
+    `late_p50_ms`, `late_p99_ms`: how long after its time a request was sent. A closed loop has no such time.
+    `generator_s`: CPU time that the generator used, 0 where it was not measured.
+    """
 
     requests: int
     duration_s: float
     p50_ms: float
     p99_ms: float
     errors: int
+    late_p50_ms: float = 0.0
+    late_p99_ms: float = 0.0
+    generator_s: float = 0.0
 
     @property
     def good(self) -> int:
@@ -83,16 +92,24 @@ def parse(output: str) -> Answers:
         raise WrkError(f"wrk printed no summary: {last!r}") from error
 
 
-def run(target: Target, load: Load, *, core: int) -> Answers:
-    """Put `load` on `target` from `core` and wait for the end.
+def run(target: Target, load: Load, *, core: int | None) -> Answers:
+    """Put `load` on `target` from `core`, or from any if None, and wait for the end.
 
     Raises:
         WrkError: wrk failed, or no request got through.
     """
+    before = _children_s()
     answers = parse(_output(pinned(command(target, load), core), load.seconds + GRACE_S))
+    answers = dataclasses.replace(answers, generator_s=_children_s() - before)
     if answers.good <= 0:
         raise WrkError(f"no good answer from {target.url}: {answers}")
     return answers
+
+
+def _children_s() -> float:
+    """CPU time of the children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _output(call: Sequence[str], timeout_s: float) -> str:

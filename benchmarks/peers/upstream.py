@@ -38,25 +38,35 @@ def request_end(buffer: bytes) -> int:
 
 
 class Upstream:
-    """One listener and its connections on one epoll set."""
+    """Listeners and their connections on one epoll set, which others may use too."""
 
-    def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
-        self._epoll = select.epoll()
+    def __init__(self, *listeners: socket.socket, epoll: select.epoll | None = None) -> None:
+        self._listeners = {listener.fileno(): listener for listener in listeners}
+        self._epoll = epoll or select.epoll()
         self._connections: dict[int, socket.socket] = {}
         self._unread: dict[int, bytes] = {}
+        for fd in self._listeners:
+            self._epoll.register(fd, select.EPOLLIN)
 
     def serve(self) -> None:
-        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         while True:
             for fd, _ in self._epoll.poll():
-                if fd == self._listener.fileno():
-                    self._accept()
-                else:
-                    self._answer(fd)
+                self.ready(fd)
 
-    def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+    def close(self) -> None:
+        """Close the connections; the listeners are the caller's."""
+        for fd in list(self._connections):
+            self._close(fd)
+
+    def ready(self, fd: int) -> None:
+        """Do what is to be done for one that has something to read."""
+        if fd in self._connections:
+            self._answer(fd)
+        else:
+            self._accept(self._listeners[fd])
+
+    def _accept(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections[connection.fileno()] = connection

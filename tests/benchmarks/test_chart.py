@@ -15,6 +15,12 @@ def test_a_bar_is_the_median_of_its_runs() -> None:
     assert medians(RUNS) == {"plain, 32 connections": {"nginx": 10.0, "teal proxy": 30.0}}
 
 
+def test_what_a_system_cannot_do_has_no_bar() -> None:
+    """A variant without nginx shows teal's bar alone, not one of length 0."""
+    runs = [*RUNS, {"variant": "mirror", "connections": 32, "system": "teal proxy", "cpu_us": 50.0}]
+    assert svg(runs, "").count("<rect") == 1 + 2 + 3  # paper, legend, bars
+
+
 def test_the_picture_is_a_document_with_a_number_at_each_bar() -> None:
     """Well-formed, teal first."""
     texts = [element.text for element in ElementTree.fromstring(svg(RUNS, "2 cores")).iter() if element.text]

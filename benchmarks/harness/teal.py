@@ -1,0 +1,112 @@
+"""teal as a system under test: the router before upstreams, the router with a worker of its own, the worker alone."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import yaml
+from harness.processes import answers_http, free_port
+from harness.systems import ENDPOINT, PLAIN, ROOT, SCORING_PATH, System, Work
+from harness.wrk import Target
+
+from router.compiled import INTERPRETED, Compiled
+
+BEARER = re.compile(r"Bearer ([^'\"\s]+)")
+
+
+@dataclass(kw_only=True)
+class TealDaemon(System):
+    """`teal serve --try`: a control process, which carries no request, and its proxies and workers."""
+
+    def start(self, core: int | None) -> Self:
+        super().start(core)
+        self.target = Target(url=self.target.url, key=self._printed_key())
+        return self
+
+    def data_path_pids(self) -> list[int]:
+        return self.pids()[1:]
+
+    def _printed_key(self) -> str:
+        # The line is printed once the router serves, which may be a moment after `/readyz` says so.
+        self.process.wait_until(lambda: BEARER.search(self.process.output) is not None)
+        key: str = BEARER.findall(self.process.output)[0]
+        return key
+
+
+def is_compiled() -> bool:
+    """Whether the proxies that are started here run machine code (`python -m router.compiled`)."""
+    return Compiled().fits and not os.environ.get(INTERPRETED)
+
+
+def proxy(scratch: Path, upstream_address: str, work: Work = PLAIN, *, name: str = "teal proxy") -> System:
+    """The router before an upstream: key auth, 90/10 split, access log to a file that nobody keeps."""
+    return _daemon(name, scratch, work, _upstreams(upstream_address, work))
+
+
+def endpoint(scratch: Path, code: Path) -> System:
+    """The router and one worker that it runs: `code/score.py` behind an endpoint."""
+    deployment = {"code_configuration": {"code": str(code), "scoring_script": "score.py"}, "instance_count": 1}
+    endpoint = {"auth_mode": "key", "traffic": {"blue": 100}, "deployments": {"blue": deployment}}
+    return _daemon("teal endpoint", scratch, PLAIN, endpoint)
+
+
+def worker(scratch: Path, code: Path) -> System:
+    """teal's worker alone, without the router."""
+    port = free_port()
+    options = ["--script", "score.py", "--code-dir", str(code), "--listen", f"127.0.0.1:{port}"]
+    return System(
+        name="teal worker",
+        command=[sys.executable, "-m", "workers", *options],
+        target=Target(url=f"http://127.0.0.1:{port}/score"),
+        is_ready=lambda: answers_http(port, "/"),
+        scratch=scratch,
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+    )
+
+
+def _daemon(name: str, scratch: Path, work: Work, endpoint: Mapping[str, object]) -> System:
+    port, admin_port = free_port(), free_port()
+    # A folder that nothing else is written to: teal watches the config's folder, and the log would wake it.
+    folder = scratch / "config"
+    folder.mkdir(parents=True)
+    config, request = folder / "teal.yaml", folder / "request.json"
+    request.write_text("{}")
+    document = {
+        "listen": f"127.0.0.1:{port}",
+        "admin": {"http": f"127.0.0.1:{admin_port}"},
+        "state_dir": str(scratch / "state"),
+        "proxy": {"processes": work.processes},
+        "access_log": work.has_access_log,
+        "endpoints": {ENDPOINT: endpoint},
+    }
+    config.write_text(yaml.safe_dump(document))
+    return TealDaemon(
+        name=name,
+        command=[str(Path(sys.executable).parent / "teal"), "serve", "--config", str(config), "--try", str(request)],
+        target=Target(url=f"{work.scheme}://127.0.0.1:{port}{SCORING_PATH}"),
+        is_ready=lambda: answers_http(admin_port, "/readyz"),
+        scratch=scratch,
+    )
+
+
+def _upstreams(address: str, work: Work) -> dict[str, object]:
+    def deployment(at: str) -> dict[str, object]:
+        limits = {"max_concurrent_requests_per_instance": 256}
+        return {"upstreams": [at], "scoring_path": "/score", "request_settings": limits}
+
+    made: dict[str, object] = {
+        "auth_mode": "key",
+        "traffic": {"blue": work.blue_percent, "green": 100 - work.blue_percent},
+        "deployments": {"blue": deployment(address), "green": deployment(work.black_hole or address)},
+    }
+    if work.mirror_percent:
+        made["mirror_traffic"] = {"green": work.mirror_percent}
+    if work.mirror_percent and not work.black_hole:
+        # As nginx does: no copy is dropped. Before a black hole the limits are what is measured.
+        made["mirror"] = {"rate_bytes_per_s": 10**10, "burst_bytes": 10**10, "max_in_flight": 1000}
+    return made
