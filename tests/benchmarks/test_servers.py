@@ -96,6 +96,7 @@ def test_server_does_what_teal_does(tmp_path: Path, name: str) -> None:
         sent = upstream.requests[-1].lower()
         assert sent.startswith(b"post /score http/1.1\r\n")
         assert f"\r\nx-request-id: {reply.headers['x-request-id']}\r\n".encode() in sent
+        assert b"\r\nvia: 1.1 teal\r\n" in sent
         assert b"authorization" not in sent
         assert {ask(server, key=key).status for key in (FIRST_KEY, KEY)} == {200}
         assert ask(server, key="wrong").status == 401
