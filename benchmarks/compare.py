@@ -24,6 +24,7 @@ Compare = Callable[[Settings, Path], Outcome]
 COMPARISONS: dict[str, Compare] = {
     "proxy": proxies.with_aiohttp,
     **{name: partial(proxies.with_servers, [name]) for name in SERVERS},
+    "interpreted": proxies.with_interpreted,
     "latency": latency.added,
     "black-hole": latency.beside_black_hole,
     "processes": scaling.two_processes,

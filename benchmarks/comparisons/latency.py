@@ -83,7 +83,7 @@ def _measured(measured: Sequence[System | None], load: PacedLoad, pace: Pace, ro
         run = told(measure_paced(system, load, dataclasses.replace(pace, seed=number), number, VARIANT))
         if run.answers.late_p50_ms > LATE_MS:
             print(
-                f"  sent {run.answers.late_p50_ms:.3f} ms late: the machine is busy, or --rate too high",
+                f"  sent {run.answers.late_p50_ms:.3f} ms late: the machine is busy, or --rate too high for it",
                 file=sys.stderr,
             )
         yield run

@@ -34,6 +34,20 @@ def with_aiohttp(settings: Settings, scratch: Path) -> Outcome:
     return runs, report.compare(runs, proxy.name, peer.name, report.requests_per_cpu_second, AIOHTTP_TARGET)
 
 
+def with_interpreted(settings: Settings, scratch: Path) -> Outcome:
+    """teal's proxy compiled and as Python."""
+    if not teal.is_compiled():
+        return skipped("interpreted", "teal is not compiled; python -m router.compiled does it")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(started(systems.upstream(scratch / "upstream"), LOAD_CORE))
+        address = f"unix:{scratch / 'upstream' / 'upstream.sock'}"
+        compiled = stack.enter_context(started(teal.proxy(scratch / "compiled", address), SYSTEM_CORE))
+        python = stack.enter_context(started(teal.interpreted_proxy(scratch / "python", address), SYSTEM_CORE))
+        loads = [settings.load(connections=at) for at in sorted({1, settings.connections})]
+        runs = [run for load in loads for run in settings.measure([python, compiled], load)]
+    return runs, report.compare(runs, compiled.name, python.name, report.cpu_per_request)
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One way in which proxies are compared; processes of the same `work` are shared."""

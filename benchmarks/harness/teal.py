@@ -47,6 +47,13 @@ def proxy(scratch: Path, upstream_address: str, work: Work = PLAIN, *, name: str
     return _daemon(name, scratch, work, _upstreams(upstream_address, work))
 
 
+def interpreted_proxy(scratch: Path, upstream_address: str) -> System:
+    """The same, run from its Python sources even where it is compiled."""
+    system = proxy(scratch, upstream_address, name="teal interpreted")
+    system.env = {INTERPRETED: "1"}
+    return system
+
+
 def endpoint(scratch: Path, code: Path) -> System:
     """The router and one worker that it runs: `code/score.py` behind an endpoint."""
     deployment = {"code_configuration": {"code": str(code), "scoring_script": "score.py"}, "instance_count": 1}
@@ -84,6 +91,8 @@ def _daemon(name: str, scratch: Path, work: Work, endpoint: Mapping[str, object]
         "access_log": work.has_access_log,
         "endpoints": {ENDPOINT: endpoint},
     }
+    if work.certificate:
+        document["tls"] = {"certificate": str(work.certificate.chain), "key": str(work.certificate.key)}
     config.write_text(yaml.safe_dump(document))
     return TealDaemon(
         name=name,

@@ -22,7 +22,7 @@ def test_a_name_twice_is_one_comparison() -> None:
 
 def test_unknown_name_is_refused_with_those_that_there_are() -> None:
     """A slip of the pen does not measure something else."""
-    with pytest.raises(argparse.ArgumentTypeError, match="apache is none of proxy, nginx, haproxy, caddy, latency"):
+    with pytest.raises(argparse.ArgumentTypeError, match="apache is none of proxy, nginx, haproxy, caddy"):
         parse_names("nginx,apache")
 
 
