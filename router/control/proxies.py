@@ -11,8 +11,9 @@ from typing import assert_never
 
 import structlog
 
+from router.control.shared_rows import SharedRows
 from router.core.stats import ProcessStats, Totals
-from router.core.table import TableSpec, split_between
+from router.core.table import TableSpec
 from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame, limits_between
 
 log = structlog.get_logger()
@@ -37,7 +38,9 @@ class ProxyStatus:
 class ProxySlot:
     """One place for a proxy process, with the sockets that whoever fills it inherits."""
 
-    def __init__(self, number: int, sockets: Sequence[socket.socket], arguments: Sequence[str]) -> None:
+    def __init__(
+        self, number: int, sockets: Sequence[socket.socket], arguments: Sequence[str], shared: SharedRows | None
+    ) -> None:
         self.number = number
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
@@ -45,6 +48,7 @@ class ProxySlot:
         self.stats: Stats | None = None
         self._sockets = sockets
         self._arguments = arguments
+        self._shared = shared
         self._writer: asyncio.StreamWriter | None = None
 
     @property
@@ -62,6 +66,11 @@ class ProxySlot:
         command += ["--parent", str(os.getpid()), "--slot", str(self.number), *self._arguments]
         for fd in listen:
             command += ["--listen-fd", fd]
+        if self._shared is not None:
+            passed += [self._shared.memory_fd, *self._shared.wake_fds]
+            command += ["--ledger-fd", str(self._shared.memory_fd)]
+            for wake_fd in self._shared.wake_fds:
+                command += ["--wake-fd", str(wake_fd)]
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=passed, start_new_session=True
@@ -81,6 +90,8 @@ class ProxySlot:
 
     def emptied(self) -> None:
         """The process is gone."""
+        if self._shared is not None and self.process is not None and self.process.returncode is not None:
+            self._shared.clear(self.number)
         if self._writer is not None:
             self._writer.close()
         self._writer = None
@@ -108,7 +119,8 @@ class Proxies:
     def __init__(
         self, sockets: Sequence[Sequence[socket.socket]], arguments: Sequence[str], on_change: Callable[[], None]
     ) -> None:
-        self._slots = [ProxySlot(number, owned, arguments) for number, owned in enumerate(sockets)]
+        self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
+        self._slots = [ProxySlot(number, owned, arguments, self._shared) for number, owned in enumerate(sockets)]
         self._on_change = on_change
         self._apply: Apply | None = None
         self._base = Totals()  # what processes that are gone had counted
@@ -123,6 +135,9 @@ class Proxies:
 
     def push(self, table: TableSpec, limits: ProxyLimits) -> None:
         """Have every proxy swap in a table."""
+        if self._shared is not None:
+            self._shared.reclaim(slot.stats for slot in self._slots if slot.is_up)
+            table = self._shared.assign(table)
         self._apply = Apply(table=table, limits=limits)
         for slot in self._slots:
             self._tell_table(slot)
@@ -200,6 +215,8 @@ class Proxies:
                 log.warning("proxy.killed", slot=slot.number, pid=slot.process.pid, after_s=deadline_s)
                 slot.process.kill()
         await asyncio.gather(hurrying, *late, return_exceptions=True)
+        if self._shared is not None:
+            self._shared.close()
 
     async def _hurry(self, hurry: asyncio.Event) -> None:
         await hurry.wait()
@@ -263,9 +280,8 @@ class Proxies:
 
     def _tell_table(self, slot: ProxySlot) -> None:
         if self._apply is not None:
-            place = slot.number, len(self._slots)
-            table = split_between(self._apply.table, *place)
-            slot.tell(Apply(table=table, limits=limits_between(self._apply.limits, *place)))
+            limits = limits_between(self._apply.limits, slot.number, len(self._slots))
+            slot.tell(Apply(table=self._apply.table, limits=limits))
 
     def _fold(self, slot: ProxySlot) -> None:
         """Keep what the process had counted; what it had in hand is gone."""

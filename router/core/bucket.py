@@ -1,5 +1,7 @@
 """A token bucket in bytes, computed from elapsed time."""
 
+from router.core.ledger import Row
+
 
 class TokenBucket:
     """Holds up to `burst` bytes and refills at `rate` bytes per second; starts full.
@@ -49,3 +51,46 @@ class TokenBucket:
         self._level = min(self.level(now), burst)
         self.rate = rate
         self.burst = burst
+
+    def close(self) -> None:
+        """Nothing will be taken any more."""
+
+
+class SharedBucket(TokenBucket):
+    """A bucket that several proxies take from, each of which knows the level from what all have taken.
+
+    In the long run the rate holds for the sum. At once it may be passed by what others took since this proxy last
+    looked, so it looks from time to time, also if it needs nothing. It starts full, as for one proxy alone, but empty
+    where others have taken before: nobody knows how much of that has come back.
+    """
+
+    __slots__ = ("_row", "_seen")
+
+    def __init__(self, *, rate: float, burst: float, now: float, row: Row) -> None:
+        super().__init__(rate=rate, burst=burst, now=now)
+        self._row = row
+        self._seen = row.others()
+        if any(self._seen):
+            self._level = 0.0
+
+    def level(self, now: float) -> float:
+        taken = self._row.others()
+        if taken != self._seen:
+            for seen, bytes_taken in zip(self._seen, taken, strict=True):
+                # A proxy that was started again counts from 0.
+                self._level -= bytes_taken - seen if bytes_taken >= seen else bytes_taken
+            self._seen = taken
+        return super().level(now)
+
+    def take(self, amount: int, now: float) -> bool:
+        is_taken = super().take(amount, now)
+        if is_taken:
+            self._row.add(amount)
+        return is_taken
+
+    def reserve(self, amount: int, now: float) -> float:
+        self._row.add(amount)
+        return super().reserve(amount, now)
+
+    def close(self) -> None:
+        self._row.close()

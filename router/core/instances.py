@@ -142,6 +142,9 @@ class Deployment:
         """A request chose this deployment."""
         self.pending += 1
 
+    def close(self) -> None:
+        """Nobody will ask for this deployment any more."""
+
     def leave(self) -> None:
         """That request ended."""
         self.pending -= 1
@@ -175,28 +178,30 @@ class Deployment:
         if not candidates:
             raise NoReadyInstance
         if not self._queue:
-            best = min(candidates, key=_busy)
-            if best.in_flight < self._max_concurrent:
-                self._take(best)
+            best = self._take_best(candidates)
+            if best is not None:
                 return best
-        if len(self._queue) >= self._max_queue * len(candidates):
+        if self._waiting() >= self._max_queue * len(candidates):
             raise QueueFull
         return None
 
     def acquire_other(self, failed: Collection[Instance]) -> Instance | None:
         """A place on an instance that is none of `failed`, for a request that may be sent again, or None."""
-        others = [instance for instance in self._candidates() if instance not in failed]
-        best = min(others, key=_busy, default=None)
-        if best is None or best.in_flight >= self._max_concurrent:
-            return None
-        self._take(best)
-        return best
+        return self._take_best([instance for instance in self._candidates() if instance not in failed])
 
     def has_other(self, failed: Collection[Instance]) -> bool:
         """Whether an instance that is none of `failed` is in the choice, busy or not."""
         return any(instance not in failed for instance in self._candidates())
 
-    def enqueue(self, waiter: Waiter) -> None:
+    def enqueue(self, waiter: Waiter, *, is_admitted: bool = False) -> None:
+        """Have the waiter told when a place is free, which may be at once.
+
+        Args:
+            is_admitted: The bound of the queue is not for this one: it had a place before, on an instance that failed.
+
+        Raises:
+            QueueFull: other proxies filled the queue since `acquire` said that there is room.
+        """
         self._queue.append(waiter)
 
     def leave_queue(self, waiter: Waiter) -> None:
@@ -223,10 +228,9 @@ class Deployment:
     def serve_queue(self) -> None:
         """Hand free places to those who wait, longest first."""
         while self._queue:
-            best = min(self._candidates(), key=_busy, default=None)
-            if best is None or best.in_flight >= self._max_concurrent:
+            best = self._take_best(self._candidates())
+            if best is None:
                 return
-            self._take(best)
             self._queue.popleft().grant(best)
 
     def busy(self) -> Iterator[tuple[str, int]]:
@@ -247,6 +251,18 @@ class Deployment:
         if usable or any(instance.is_listed for instance in self._instances.values()):
             return usable
         return list(self._instances.values())
+
+    def _take_best(self, candidates: Collection[Instance]) -> Instance | None:
+        """Give the least busy of `candidates` a request more, if it takes one."""
+        best = min(candidates, key=_busy, default=None)
+        if best is None or best.in_flight >= self._max_concurrent:
+            return None
+        self._take(best)
+        return best
+
+    def _waiting(self) -> int:
+        """Requests that count towards the bound of the queue."""
+        return len(self._queue)
 
     def _take(self, instance: Instance) -> None:
         instance.in_flight += 1

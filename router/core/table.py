@@ -1,8 +1,10 @@
-"""The routing table: an immutable snapshot of every endpoint, sent whole to each proxy."""
+"""The routing table: an immutable snapshot of every endpoint, sent whole to each proxy.
 
-import math
+What several proxies count together has a row in the ledger; 0 is none, where there is only one proxy.
+"""
+
 from bisect import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Literal
 
@@ -23,6 +25,7 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     address: str
     is_ready: bool = True
+    row: int = 0  # of what it has in flight
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,15 +39,18 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_s: float = 5.0
     max_concurrent: int = 1
     max_queue: int = 100
+    queue_row: int = 0
 
 
 class MirrorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What copies may cost, for one proxy process: its share of what the endpoint allows."""
+    """What copies may cost."""
 
     rate_bytes_per_s: float = 5_000_000
     burst_bytes: float = 5_000_000
     max_in_flight: int = 64
     max_body_bytes: int = 1_000_000
+    slots_row: int = 0
+    bucket_row: int = 0
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,7 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
     model_errors: Literal["azure", "passthrough"] = "azure"
     max_body_bytes: int = 100 * 2**20
     bandwidth_bytes_per_s: float | None = None
+    bandwidth_row: int = 0
     deployments: tuple[DeploymentSpec, ...] = ()
 
 
@@ -229,32 +236,10 @@ def share_weights(traffic: Mapping[str, float]) -> Weights:
     return tuple((name, float(percent)) for name, percent in traffic.items())
 
 
-def split_between(spec: TableSpec, slot: int, slots: int) -> TableSpec:
-    """The table for one of `slots` proxies: limits that hold for the sum of all are divided among them.
-
-    A proxy whose share of `max_in_flight` is 0 mirrors nothing; the others mirror its share of the copies less.
-    """
-    if slots == 1:
-        return spec
-    endpoints = tuple(_endpoint_share(endpoint, slot, slots) for endpoint in spec.endpoints)
-    return msgspec.structs.replace(spec, endpoints=endpoints)
-
-
-def _endpoint_share(endpoint: EndpointSpec, slot: int, slots: int) -> EndpointSpec:
-    mirror = msgspec.structs.replace(
-        endpoint.mirror,
-        rate_bytes_per_s=endpoint.mirror.rate_bytes_per_s / slots,
-        burst_bytes=max(endpoint.mirror.burst_bytes / slots, endpoint.mirror.max_body_bytes),
-        max_in_flight=int_share(endpoint.mirror.max_in_flight, slot, slots),
-    )
-    deployments = tuple(
-        msgspec.structs.replace(deployment, max_queue=math.ceil(deployment.max_queue / slots))
-        for deployment in endpoint.deployments
-    )
-    bandwidth = endpoint.bandwidth_bytes_per_s / slots if endpoint.bandwidth_bytes_per_s else None
-    return msgspec.structs.replace(endpoint, mirror=mirror, deployments=deployments, bandwidth_bytes_per_s=bandwidth)
-
-
-def int_share(total: int, slot: int, slots: int) -> int:
-    """What one of `slots` gets of a number that is divided among them; the shares add up to it."""
-    return total // slots + (slot < total % slots)
+def rows(spec: TableSpec) -> Iterator[int]:
+    """Every row of the ledger that the table names."""
+    for endpoint in spec.endpoints:
+        yield from (endpoint.bandwidth_row, endpoint.mirror.slots_row, endpoint.mirror.bucket_row)
+        for deployment in endpoint.deployments:
+            yield deployment.queue_row
+            yield from (instance.row for instance in deployment.instances)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from router.core.stats import Totals
-from router.core.table import TableSpec, int_share
+from router.core.table import TableSpec
 
 _LENGTH_BYTES = 4
 _MAX_FRAME_BYTES = 256 * 2**20
@@ -32,9 +32,13 @@ def limits_between(limits: ProxyLimits, slot: int, slots: int) -> ProxyLimits:
     """The limits for one of `slots` proxies: those that hold for the sum of all are divided, but none becomes 0."""
     return msgspec.structs.replace(
         limits,
-        max_connections=max(1, int_share(limits.max_connections, slot, slots)),
-        max_connections_per_address=max(1, int_share(limits.max_connections_per_address, slot, slots)),
+        max_connections=max(1, _share(limits.max_connections, slot, slots)),
+        max_connections_per_address=max(1, _share(limits.max_connections_per_address, slot, slots)),
     )
+
+
+def _share(total: int, slot: int, slots: int) -> int:
+    return total // slots + (slot < total % slots)
 
 
 class Apply(msgspec.Struct, frozen=True, tag=True):
@@ -63,12 +67,14 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
         generation: The newest table applied.
         busy: Requests by instance address, of listed instances and of draining ones until they are idle.
         ejected: Addresses that are out of the choice after failures.
+        kept_rows: Rows of the ledger that are still used though that table does not name them.
     """
 
     generation: int
     totals: Totals
     busy: dict[str, int]
     ejected: tuple[str, ...] = ()
+    kept_rows: tuple[int, ...] = ()
 
 
 Down = Apply | Drain

@@ -18,6 +18,7 @@ compiled.use()  # before the first module of the request path is imported
 from router import logs  # noqa: E402
 from router.line_writer import LineWriter  # noqa: E402
 from router.proxy.process import ProxyOptions, ProxyProcess  # noqa: E402
+from router.proxy.shared_ledger import SharedLedger  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 _LOG_BUFFER_BYTES = 8 * 2**20
@@ -28,6 +29,8 @@ def main() -> int:
     parser.add_argument("--listen-fd", type=int, action="append", required=True)
     parser.add_argument("--link-fd", type=int, required=True)
     parser.add_argument("--slot", type=int, default=0)
+    parser.add_argument("--ledger-fd", type=int, help="memory in which several proxies count together")
+    parser.add_argument("--wake-fd", type=int, action="append", help="event counter of each slot, in their order")
     parser.add_argument("--parent", type=int, required=True, help="process to end with")
     parser.add_argument("--log-format", choices=("json", "console"), default="json")
     parser.add_argument("--log-level", default="info")
@@ -39,12 +42,16 @@ def main() -> int:
     # One writer for log and access log: lines of two writers could end up within each other.
     writer = LineWriter(sys.stdout.fileno(), _LOG_BUFFER_BYTES)
     logs.configure(arguments.log_format, arguments.log_level, f"proxy-{arguments.slot}", writer=writer)
+    ledger = None
+    if arguments.ledger_fd is not None:
+        ledger = SharedLedger(arguments.ledger_fd, arguments.wake_fd, arguments.slot)
     options = ProxyOptions(
         listen_fds=tuple(arguments.listen_fd),
         link_fd=arguments.link_fd,
         log_style=arguments.log_format,
         log=writer,
         has_fast_lane=arguments.lane == "fast",
+        ledger=ledger,
     )
     factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -141,7 +141,7 @@ class Attempts:
     async def _wait_in_queue(self) -> Instance:
         if not self._may_wait:
             raise QueueFull
-        return await _Place(self._deployment).wait()
+        return await _Place(self._deployment).wait(is_admitted=bool(self._failed))
 
     def _held(self) -> Instance:
         if self._instance is None:
@@ -164,8 +164,8 @@ class _Place:
     def grant(self, instance: Instance) -> None:
         self._granted.set_result(instance)
 
-    async def wait(self) -> Instance:
-        self._deployment.enqueue(self)
+    async def wait(self, *, is_admitted: bool) -> Instance:
+        self._deployment.enqueue(self, is_admitted=is_admitted)
         try:
             return await asyncio.shield(self._granted)
         except asyncio.CancelledError:

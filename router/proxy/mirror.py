@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 import structlog
 
-from router.core.bucket import TokenBucket
 from router.core.errors import NoReadyInstance, QueueFull, RouterError
 from router.core.headers import mirror_lines
+from router.core.ledger import HELD_BYTES
 from router.core.requests import Chosen
 from router.core.stats import MirrorOutcome, count
 from router.core.table import DeploymentSpec, Endpoint, EndpointSpec
@@ -28,7 +28,7 @@ from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
 log = structlog.get_logger()
 
-#: Request bytes that all copies of a process may hold together.
+#: Request bytes that all copies, of all proxies, may hold together.
 MAX_HELD_BYTES = 64 * 2**20
 #: Bytes of an answer that are read before its connection is given up instead.
 _MAX_ANSWER_BYTES = 2**20
@@ -38,16 +38,21 @@ _OUTCOMES: Mapping[type[RouterError], MirrorOutcome] = {NoReadyInstance: "not_re
 class _Budget:
     """What one endpoint's copies use up."""
 
-    def __init__(self, spec: EndpointSpec, now: float) -> None:
+    def __init__(self, spec: EndpointSpec, runtime: Runtime) -> None:
         policy = spec.mirror
-        self.bucket = TokenBucket(rate=policy.rate_bytes_per_s, burst=policy.burst_bytes, now=now)
-        self.in_flight = 0
+        self.bucket = runtime.bucket(policy.rate_bytes_per_s, policy.burst_bytes, policy.bucket_row)
+        self.in_flight = runtime.claims(policy.slots_row)
 
     def follow(self, spec: EndpointSpec, now: float) -> None:
         """Take over limits that a new table changed."""
         policy = spec.mirror
         if (policy.rate_bytes_per_s, policy.burst_bytes) != (self.bucket.rate, self.bucket.burst):
             self.bucket.resize(rate=policy.rate_bytes_per_s, burst=policy.burst_bytes, now=now)
+
+    def close(self) -> None:
+        """Its endpoint is gone, and so are its copies."""
+        self.bucket.close()
+        self.in_flight.close()
 
 
 class Mirror:
@@ -58,7 +63,7 @@ class Mirror:
         self.pool = Pool(runtime.now)
         self.copies: set[Copy] = set()
         self._budgets: dict[str, _Budget] = {}
-        self._held_bytes = 0
+        self._held = runtime.claims(HELD_BYTES)
 
     def sample(self, chosen: Chosen, *, is_live: bool) -> DeploymentSpec | None:
         """The deployment that shall get a copy of this request, or None.
@@ -84,12 +89,10 @@ class Mirror:
         spec = endpoint.spec
         budget = self._budget(spec)
         size = len(copy.body)
-        outcome = self._refusal(spec, target, budget, size)
+        outcome = self._claim(spec, target, budget, size)
         if outcome is not None:
             self.skip(endpoint, outcome)
             return False
-        budget.in_flight += 1
-        self._held_bytes += size
         copy.lines = mirror_lines(copy.lines)
         exchange = Copy(self, endpoint, target, copy)
         self.copies.add(exchange)
@@ -102,8 +105,8 @@ class Mirror:
         endpoint = copy.endpoint
         self.copies.discard(copy)
         size = len(copy.outgoing.body)
-        self._held_bytes -= size
-        self._budgets[endpoint.spec.name].in_flight -= 1
+        self._held.give_back(size)
+        self._budgets[endpoint.spec.name].in_flight.give_back(1)
         numbers = self.runtime.totals.endpoint(endpoint.spec.name)
         count(numbers.mirror, copy.outcome)
         if copy.outcome == "sent":
@@ -115,16 +118,19 @@ class Mirror:
 
     @property
     def held_bytes(self) -> int:
-        """Request bytes that copies hold now."""
-        return self._held_bytes
+        """Request bytes that copies of this proxy hold now."""
+        return self._held.own
 
     def sweep(self) -> None:
-        """Close idle connections; forget budgets that no table and no copy needs."""
+        """Close idle connections; forget budgets that no table and no copy needs, keep up with what others take."""
         self.pool.sweep()
         listed = {endpoint.spec.name for endpoint in self.runtime.table.endpoints}
-        gone = [name for name, budget in self._budgets.items() if name not in listed and not budget.in_flight]
+        gone = [name for name, budget in self._budgets.items() if name not in listed and not budget.in_flight.own]
         for name in gone:
-            del self._budgets[name]
+            self._budgets.pop(name).close()
+        now = self.runtime.now()
+        for budget in self._budgets.values():
+            budget.bucket.level(now)
 
     def close(self) -> None:
         """Cut every copy in flight."""
@@ -136,21 +142,25 @@ class Mirror:
         now = self.runtime.now()
         budget = self._budgets.get(spec.name)
         if budget is None:
-            budget = self._budgets[spec.name] = _Budget(spec, now)
+            budget = self._budgets[spec.name] = _Budget(spec, self.runtime)
         else:
             budget.follow(spec, now)
         return budget
 
-    def _refusal(self, spec: EndpointSpec, target: DeploymentSpec, budget: _Budget, size: int) -> MirrorOutcome | None:
+    def _claim(self, spec: EndpointSpec, target: DeploymentSpec, budget: _Budget, size: int) -> MirrorOutcome | None:
+        """Take what a copy needs, or nothing and return why."""
         if not self.runtime.has_deployment(spec.name, target):
             return "not_ready"  # retired while the body came
         if size > spec.mirror.max_body_bytes:
             return "body_too_large"
-        if budget.in_flight >= spec.mirror.max_in_flight:
+        if not budget.in_flight.claim(1, spec.mirror.max_in_flight):
             return "no_slot"
-        if self._held_bytes + size > MAX_HELD_BYTES:
+        if not self._held.claim(size, MAX_HELD_BYTES):
+            budget.in_flight.give_back(1)
             return "no_memory"
         if not budget.bucket.take(size, self.runtime.now()):
+            self._held.give_back(size)
+            budget.in_flight.give_back(1)
             return "no_budget"
         return None
 

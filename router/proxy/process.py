@@ -21,6 +21,7 @@ from router.proxy.link import Link
 from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
+from router.proxy.shared_ledger import SharedLedger
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class ProxyOptions:
     log_style: Literal["json", "console"]
     log: LineWriter
     has_fast_lane: bool = True
+    ledger: SharedLedger | None = None  # None: there is no other proxy
 
 
 class ProxyProcess:
@@ -50,7 +52,8 @@ class ProxyProcess:
     def __init__(self, options: ProxyOptions) -> None:
         self._options = options
         self._writer = options.log
-        self._runtime = Runtime(AccessLog(self._writer, options.log_style))
+        self._ledger = options.ledger
+        self._runtime = Runtime(AccessLog(self._writer, options.log_style), self._ledger)
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)
         self._clients = Clients(self._runtime, self._mirror, has_fast_lane=options.has_fast_lane)
@@ -63,6 +66,8 @@ class ProxyProcess:
         """Serve until drained, or until the control process is gone."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._drain.set)
+        if self._ledger is not None:
+            self._ledger.start()
         link = await Link.open(socket.socket(fileno=self._options.link_fd))
         following = asyncio.create_task(self._follow(link), name="follow")
         ticking = asyncio.create_task(self._tick(link), name="tick")
@@ -97,6 +102,8 @@ class ProxyProcess:
             match message:
                 case Apply():
                     self._runtime.apply(message)
+                    if self._ledger is not None:
+                        self._ledger.beat()
                     link.tell(Applied(message.table.generation))
                     link.tell(self._runtime.stats())
                 case Drain(hurry=hurry):
@@ -121,6 +128,8 @@ class ProxyProcess:
             process.mirror_in_flight = self._mirror.in_flight
             process.mirror_held_bytes = self._mirror.held_bytes
             self._checks.sweep()
+            if self._ledger is not None:
+                self._ledger.beat()
             if now - swept >= _SWEEP_EVERY_S:
                 swept = now
                 self._sweep()
@@ -163,6 +172,8 @@ class ProxyProcess:
         self._mirror.close()
         await self._checks.close()
         self._runtime.pool.close()
+        if self._ledger is not None:
+            self._ledger.stop()
         link.tell(self._runtime.stats())
         await link.close()
         self._runtime.access_log.flush()

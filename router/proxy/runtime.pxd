@@ -13,6 +13,7 @@ cdef class Runtime:
     cdef public bint is_draining
     cdef public object has_table
     cdef public AccessLog access_log
+    cdef public object ledger
     cdef dict _deployments
     cdef dict _bandwidth
     cdef object _random

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 
-from router.core.bucket import TokenBucket
+from router.core.bucket import SharedBucket, TokenBucket
 from router.core.instances import Deployment, Instance
+from router.core.ledger import Claims, Count, Ledger
 from router.core.record import RequestRecord
 from router.core.requests import TokenCache
+from router.core.sharing import SharedDeployment
 from router.core.stats import Totals, count
-from router.core.table import DeploymentSpec, RoutingTable, TableSpec
+from router.core.table import DeploymentSpec, RoutingTable, TableSpec, rows
 from router.core.wire import Apply, ProxyLimits, Stats
 from router.proxy.access_log import AccessLog
 from router.proxy.deadlines import Deadlines
@@ -22,7 +24,7 @@ from router.proxy.pool import Pool
 class Runtime:
     """The newest table beside the state that is keyed by identity: instances, buckets, connections, counters."""
 
-    def __init__(self, access_log: AccessLog) -> None:
+    def __init__(self, access_log: AccessLog, ledger: Ledger | None = None) -> None:
         self.table = RoutingTable(TableSpec(generation=0))
         self.limits = ProxyLimits()
         self.totals = Totals()
@@ -32,6 +34,7 @@ class Runtime:
         self.is_draining = False
         self.has_table = asyncio.Event()
         self.access_log = access_log
+        self.ledger = ledger  # None: this proxy is the only one
         self._deployments: dict[tuple[str, str], Deployment] = {}
         self._bandwidth: dict[str, TokenBucket] = {}
         # Seeded from the system's entropy in each process; never shared over a fork.
@@ -69,6 +72,8 @@ class Runtime:
         self.limits = message.limits
         self.access_log.is_on = message.limits.access_log
         self._apply_bandwidth(message.table)
+        if self.ledger is not None:
+            self.ledger.listed = frozenset(rows(message.table))
         self._apply_deployments(message.table)
         self.table = table
         self.has_table.set()
@@ -84,6 +89,16 @@ class Runtime:
     def bandwidth(self, endpoint: str) -> TokenBucket | None:
         """The bucket that delays the endpoint's bytes; None if they are not limited."""
         return self._bandwidth.get(endpoint)
+
+    def claims(self, row: int) -> Claims:
+        """A count for what has a limit, shared with the other proxies if there are any."""
+        return self.ledger.row(row) if self.ledger else Count()
+
+    def bucket(self, rate: float, burst: float, row: int) -> TokenBucket:
+        """A full bucket, shared with the other proxies if there are any."""
+        if self.ledger is None:
+            return TokenBucket(rate=rate, burst=burst, now=self.now())
+        return SharedBucket(rate=rate, burst=burst, now=self.now(), row=self.ledger.row(row))
 
     def record(self, record: RequestRecord) -> None:
         """Step 7: count and log a request that has ended."""
@@ -114,17 +129,26 @@ class Runtime:
                 busy[address] = busy.get(address, 0) + needed
         self.totals.process.access_log_dropped = self.access_log.dropped
         ejected = tuple(instance.address for _, instance in self.ejected())
-        return Stats(generation=self.table.generation, totals=self.totals, busy=busy, ejected=ejected)
+        return Stats(
+            generation=self.table.generation,
+            totals=self.totals,
+            busy=busy,
+            ejected=ejected,
+            kept_rows=self.ledger.kept if self.ledger else (),
+        )
 
     def sweep(self) -> None:
-        """Forget what no table lists and no request needs; close idle connections."""
+        """Forget what no table lists and no request needs; close idle connections; see what others took of buckets."""
         self.pool.sweep()
+        now = self.now()
+        for bucket in self._bandwidth.values():
+            bucket.level(now)
         kept = {e.spec.name: {d.name for d in e.spec.deployments} for e in self.table.endpoints}
         for (endpoint, name), deployment in list(self._deployments.items()):
             if name in kept.get(endpoint, ()):
                 continue
             if deployment.is_forgettable:
-                del self._deployments[endpoint, name]
+                self._deployments.pop((endpoint, name)).close()
             else:
                 kept.setdefault(endpoint, set()).add(name)
         self.totals.keep_only(kept)
@@ -132,16 +156,25 @@ class Runtime:
     def _apply_deployments(self, table: TableSpec) -> None:
         wanted = {(e.name, d.name): d for e in table.endpoints for d in e.deployments}
         for key, spec in wanted.items():
-            self._deployments.setdefault(key, Deployment(*key)).update(spec)
+            deployment = self._deployments.get(key)
+            if deployment is None:
+                deployment = self._deployments[key] = self._new_deployment(*key, spec)
+            deployment.update(spec)
         for key in self._deployments.keys() - wanted.keys():
             self._deployments[key].update(None)
 
+    def _new_deployment(self, endpoint: str, name: str, spec: DeploymentSpec) -> Deployment:
+        if self.ledger is None:
+            return Deployment(endpoint, name)
+        return SharedDeployment(endpoint, name, self.ledger, spec.queue_row)
+
     def _apply_bandwidth(self, table: TableSpec) -> None:
         now = self.now()
-        rates = {endpoint.name: endpoint.bandwidth_bytes_per_s for endpoint in table.endpoints}
-        limited = {name: rate for name, rate in rates.items() if rate is not None}
+        limited = {endpoint.name: endpoint for endpoint in table.endpoints if endpoint.bandwidth_bytes_per_s}
         for name in self._bandwidth.keys() - limited.keys():
-            del self._bandwidth[name]
-        for name, rate in limited.items():
-            bucket = self._bandwidth.setdefault(name, TokenBucket(rate=rate, burst=rate, now=now))
-            bucket.resize(rate=rate, burst=rate, now=now)
+            self._bandwidth.pop(name).close()
+        for name, endpoint in limited.items():
+            rate = endpoint.bandwidth_bytes_per_s or 0.0
+            if name not in self._bandwidth:
+                self._bandwidth[name] = self.bucket(rate, rate, endpoint.bandwidth_row)
+            self._bandwidth[name].resize(rate=rate, burst=rate, now=now)

@@ -1,4 +1,4 @@
-"""Table look-ups, the weighted choice and the shares of several proxies."""
+"""Table look-ups and the weighted choice."""
 
 import random
 
@@ -15,8 +15,8 @@ from router.core.table import (
     TableSpec,
     Target,
     Weights,
+    rows,
     share_weights,
-    split_between,
 )
 
 BLUE = DeploymentSpec(name="blue", scoring_path="/v2/score")
@@ -249,28 +249,9 @@ def test_share_weights_keeps_order_and_fractions() -> None:
     assert share_weights({"b": 33.3, "a": 66}) == (("b", 33.3), ("a", 66.0))
 
 
-def _limited() -> TableSpec:
-    mirror = MirrorSpec(rate_bytes_per_s=900.0, burst_bytes=900.0, max_in_flight=4, max_body_bytes=100)
-    blue = DeploymentSpec(name="blue", max_queue=4, instances=(InstanceSpec(address="unix:/a"),))
-    spec = EndpointSpec(name="churn", mirror=mirror, bandwidth_bytes_per_s=300.0, deployments=(blue,))
-    return TableSpec(generation=3, endpoints=(spec,))
-
-
-@pytest.mark.parametrize(("slot", "in_flight"), [(0, 2), (1, 1), (2, 1)])
-def test_limits_are_divided_among_the_proxies(slot: int, in_flight: int) -> None:
-    """Rates are shared evenly, whole numbers so that all slots add up, queues rounded up."""
-    spec = split_between(_limited(), slot, 3).endpoints[0]
-    assert spec.mirror == MirrorSpec(
-        rate_bytes_per_s=300.0, burst_bytes=300.0, max_in_flight=in_flight, max_body_bytes=100
-    )
-    assert (spec.bandwidth_bytes_per_s, spec.deployments[0].max_queue) == (100.0, 2)
-
-
-def test_a_share_of_the_burst_still_holds_one_body() -> None:
-    """However many proxies share a bucket, a body that the endpoint allows fits into each share."""
-    assert split_between(_limited(), 0, 20).endpoints[0].mirror.burst_bytes == 100
-
-
-def test_one_proxy_has_the_whole_table() -> None:
-    """With one slot nothing changes."""
-    assert split_between(_limited(), 0, 1) == _limited()
+def test_every_row_of_a_table_is_listed() -> None:
+    """Those of the endpoint, of its mirror, of each deployment's queue and of each instance."""
+    blue = DeploymentSpec(name="blue", queue_row=5, instances=(InstanceSpec(address="unix:/a", row=6),))
+    mirror = MirrorSpec(slots_row=3, bucket_row=4)
+    spec = EndpointSpec(name="churn", mirror=mirror, bandwidth_row=2, deployments=(blue,))
+    assert list(rows(TableSpec(generation=3, endpoints=(spec,)))) == [2, 3, 4, 5, 6]

@@ -17,9 +17,12 @@ from tests.proxy.conftest import PATH, RawClient
 class Control:
     """The part of a control process that looks after the proxies."""
 
-    def __init__(self, slots: int, lane: str) -> None:
-        self._sockets = bind([("127.0.0.1", 0)], slots)
-        self.port = self._sockets[0][0].getsockname()[1]
+    def __init__(self, slots: int, lane: str, *, has_own_ports: bool = False) -> None:
+        """Look after `slots` proxies on one port, or each on its own, so that a test says which one a client gets."""
+        each = [("127.0.0.1", 0)]
+        self._sockets = [bind(each, 1)[0] for _ in range(slots)] if has_own_ports else bind(each, slots)
+        self.ports = [owned[0].getsockname()[1] for owned in self._sockets]
+        self.port = self.ports[0]
         loop = "asyncio" if os.environ.get("TEAL_TEST_LOOP") == "asyncio" else "uvloop"
         self.proxies = Proxies(self._sockets, ["--loop", loop, "--lane", lane, "--log-level", "error"], lambda: None)
         self._clients: list[RawClient] = []
@@ -28,9 +31,9 @@ class Control:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, slots: int, lane: str) -> AsyncIterator["Control"]:
+    async def running(cls, slots: int, lane: str, *, has_own_ports: bool = False) -> AsyncIterator["Control"]:
         """So many slots, filled; clients are closed in the end."""
-        control = cls(slots, lane)
+        control = cls(slots, lane, has_own_ports=has_own_ports)
         control.proxies.start()
         yield control
         for client in control._clients:
@@ -55,9 +58,9 @@ class Control:
     async def apply(self, *endpoints: EndpointSpec, **limits: Any) -> None:
         await self.proxies.applied(self.push(*endpoints, **limits))
 
-    async def client(self) -> RawClient:
-        """A client that keeps its connection."""
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def client(self, slot: int = 0) -> RawClient:
+        """A client that keeps its connection; to the port of that slot, where each has its own."""
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.ports[slot]))
         self._clients.append(client)
         return client
 
