@@ -49,6 +49,7 @@ def proxy_limits(config: RouterConfig) -> ProxyLimits:
         keepalive_timeout_s=limits.keepalive_timeout_s,
         drain_timeout_s=limits.drain_timeout_s,
         access_log=config.access_log,
+        trusted_proxies=config.trusted_proxies,
     )
 
 

@@ -12,7 +12,11 @@ _MAX_FRAME_BYTES = 256 * 2**20
 
 
 class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client may take up; seconds and bytes. Applied to connections made after it arrives."""
+    """What a client may take up; seconds and bytes. Applied to connections made after it arrives.
+
+    Attributes:
+        trusted_proxies: Addresses and networks of clients whose word on their own clients is passed on.
+    """
 
     max_connections: int = 20_000
     max_connections_per_address: int = 10_000
@@ -26,6 +30,7 @@ class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_timeout_s: float = 75.0
     drain_timeout_s: float = 30.0
     access_log: bool = True
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def limits_between(limits: ProxyLimits, slot: int, slots: int) -> ProxyLimits:

@@ -88,8 +88,10 @@ class FastConnection:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         forwarded_for = b"X-Forwarded-For: " + peer[0].encode() + b"\r\n" if isinstance(peer, tuple) else b""
-        self.forwarded_for = forwarded_for + b"X-Forwarded-Host: "
+        self.forwarded_for = forwarded_for + b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: "
         self._clients.made(self)
+        if isinstance(peer, tuple) and self._clients.trust(peer[0]):
+            self._hand_over([])  # what it says of its clients is the full lane's to pass on
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -293,6 +295,10 @@ class Clients:
         await self._full.shutdown(timeout_s)
 
     # FastConnection
+
+    def trust(self, host: str) -> bool:
+        """Whether the peer at this address is a proxy whose word on its clients is passed on."""
+        return self._runtime.trusted_proxies.trust(host)
 
     def made(self, connection: FastConnection) -> None:
         self._fast.add(connection)

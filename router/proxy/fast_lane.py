@@ -21,8 +21,7 @@ log = structlog.get_logger()
 _JOINED_BYTES = 16 * 1024
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
-_PROTO_AND_VIA = b"X-Forwarded-Proto: http\r\n" + VIA
-_FRAMING = b"\r\n" + _PROTO_AND_VIA + b"\r\nContent-Length: %d\r\n\r\n"
+_FRAMING = b"\r\n" + VIA + b"\r\nContent-Length: %d\r\n\r\n"
 
 
 class HeadParser:
@@ -155,7 +154,7 @@ class FastLane:
             copy = Outgoing(
                 method=b"POST",
                 target=target.scoring_path.encode(),
-                lines=[*lines, _PROTO_AND_VIA],
+                lines=[*lines, VIA],
                 body=body,
                 framing=b"Content-Length: %d" % len(body),
             )

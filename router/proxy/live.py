@@ -20,7 +20,7 @@ CLIENT_GONE = 499
 class Client(Protocol):
     """Where an answer goes."""
 
-    forwarded_for: bytes  # the lines before the host that the client named, and the name of the line for that
+    forwarded_for: bytes  # the lines before the host that the client named, and the start of the line for that
     is_stalled: bool
 
     def write(self, data: bytes) -> None: ...

@@ -6,6 +6,7 @@ cdef class Runtime:
     cdef object __weakref__
     cdef public object table
     cdef public object limits
+    cdef public object trusted_proxies
     cdef public object totals
     cdef public object tokens
     cdef public Pool pool

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 
 from router.core.bucket import SharedBucket, TokenBucket
+from router.core.forwarding import TrustedProxies
 from router.core.instances import Deployment, Instance
 from router.core.ledger import Claims, Count, Ledger
 from router.core.record import RequestRecord
@@ -27,6 +28,7 @@ class Runtime:
     def __init__(self, access_log: AccessLog, ledger: Ledger | None = None) -> None:
         self.table = RoutingTable(TableSpec(generation=0))
         self.limits = ProxyLimits()
+        self.trusted_proxies = TrustedProxies()
         self.totals = Totals()
         self.tokens = TokenCache()
         self.pool = Pool(self.now)
@@ -70,6 +72,7 @@ class Runtime:
         """Swap in a table. Requests that have begun finish on the one that they read."""
         table = RoutingTable(message.table)  # first: one that is refused changes nothing
         self.limits = message.limits
+        self.trusted_proxies = TrustedProxies(message.limits.trusted_proxies)
         self.access_log.is_on = message.limits.access_log
         self._apply_bandwidth(message.table)
         if self.ledger is not None:

@@ -9,6 +9,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.web import BaseRequest
 
 from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset, VersionNotSupported
+from router.core.forwarding import Hop, forwarding_lines, forwarding_lines_after
 from router.core.headers import VIA, VIA_OF_1_0, forwarded_once, request_lines, single
 from router.core.instances import Deployment
 from router.core.record import RequestRecord
@@ -147,10 +148,10 @@ class Scoring:
         if record.client_request_id:
             lines.append(b"X-Ms-Client-Request-Id: " + record.client_request_id.encode())
         peer = self._request.protocol.peername  # aiohttp asks the kernel once per connection
-        if isinstance(peer, tuple):
-            lines.append(b"X-Forwarded-For: " + peer[0].encode())
-        lines.append(b"X-Forwarded-Host: " + chosen.head.host)
-        lines.append(b"X-Forwarded-Proto: http")
+        host = peer[0] if isinstance(peer, tuple) else ""
+        hop = Hop(host.encode(), chosen.head.host, b"http")
+        is_trusted = host and self._runtime.trusted_proxies.trust(host)
+        lines += forwarding_lines_after(self._headers, hop) if is_trusted else forwarding_lines(hop)
         lines.append(VIA if self._request.version == HttpVersion11 else VIA_OF_1_0)
         return lines
 

@@ -18,6 +18,7 @@ CONFIG = """
 limits: {max_body_bytes: 2000, drain_timeout_s: 7, head_timeout_s: 3, max_connections: 5, max_head_fields: 99,
          min_body_bytes_per_s: 1KB, answer_timeout_s: 5, max_requests_per_connection: 8}
 access_log: false
+trusted_proxies: [10.0.0.0/8, "::1"]
 endpoints:
   churn:
     traffic: {blue: 90, green: 10}
@@ -136,3 +137,4 @@ def test_proxies_are_told_the_limits(config: RouterConfig) -> None:
     assert (limits.min_body_bytes_per_s, limits.answer_timeout_s) == (1000, 5.0)
     assert (limits.max_connections, limits.max_connections_per_address) == (5, 10_000)
     assert limits.access_log is False
+    assert limits.trusted_proxies == ("10.0.0.0/8", "::1/128")

@@ -65,8 +65,8 @@ async def test_request_fields_that_end_at_the_router(proxy: Proxy, peer, raw) ->
         b"x-stays",
         b"x-request-id",
         b"x-forwarded-for",
-        b"x-forwarded-host",
         b"x-forwarded-proto",
+        b"x-forwarded-host",
         b"via",
         b"content-length",
     ]

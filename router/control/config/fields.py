@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -80,6 +81,14 @@ def _address(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        example = "10.1.2.3, 10.0.0.0/8 or 2001:db8::/32"
+        raise ValueError(f"{value!r} is no address and no network: {error}; expected such as {example}") from error
+
+
 def _upstream(value: str) -> str:
     """The upstream in its one spelling: `http://HOST:PORT` or `unix:/PATH`."""
     if value.startswith("unix:"):
@@ -125,6 +134,7 @@ def one_or_many(value: object) -> object:
 FilePath = Annotated[Path, PlainValidator(_resolved), WithJsonSchema({"type": "string", "format": "path"})]
 Address = Annotated[str, AfterValidator(_address)]
 Upstream = Annotated[str, AfterValidator(_upstream)]
+Network = Annotated[str, AfterValidator(_network)]
 Target = Annotated[str, AfterValidator(_target)]
 AssetName = Annotated[str, AfterValidator(_asset), WithJsonSchema({"type": "string", "pattern": "^azureml:"})]
 Text = Annotated[str, BeforeValidator(_plain_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, Strict, WithJsonSchema, model_validator
 
 from router.control.config.deployment import (
     KEPT,
@@ -27,6 +27,7 @@ from router.control.config.fields import (
     Config,
     FilePath,
     Listed,
+    Network,
     PositiveSeconds,
     Seconds,
     Text,
@@ -254,6 +255,15 @@ class RouterConfig(Config):
     ] = Field(
         default=("127.0.0.1:8080",),
         description="HOST:PORT of scoring traffic, or a list of them; sockets passed by systemd take their place.",
+    )
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Strict(False),
+        BeforeValidator(one_or_many),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    ] = Field(
+        default=(),
+        description="Addresses or networks (10.0.0.0/8) of proxies before teal, whose `X-Forwarded-*` are passed on.",
     )
     admin: AdminConfig = Field(default=AdminConfig(), description="Admin address.")
     state_dir: FilePath = Field(

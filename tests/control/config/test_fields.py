@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from router.control.config.fields import Address, Bytes, FilePath, Target, Upstream
+from router.control.config.fields import Address, Bytes, FilePath, Network, Target, Upstream
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,13 @@ def test_a_target_is_a_path_that_may_stand_in_a_request_line(written: str) -> No
     """Nothing that could end the line."""
     with pytest.raises(ValidationError, match="is not a path of a URL"):
         TypeAdapter(Target).validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["", "localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0", "unix:/run/x.sock"])
+def test_what_is_no_network_is_refused(written: str) -> None:
+    """With the reason and examples; a network has no bits of a host in it."""
+    with pytest.raises(ValidationError, match=r"is no address and no network: .*; expected such as 10\.1\.2\.3"):
+        TypeAdapter(Network).validate_python(written)
 
 
 def test_an_address_is_host_and_port() -> None:

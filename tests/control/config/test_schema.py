@@ -52,6 +52,14 @@ def test_an_endpoint_has_its_defaults() -> None:
     }
 
 
+def test_trusted_proxies_are_one_network_or_many() -> None:
+    """An address is a network of its own; nobody is trusted by default."""
+    assert RouterConfig.model_validate({"trusted_proxies": "10.1.2.3"}).trusted_proxies == ("10.1.2.3/32",)
+    many = RouterConfig.model_validate({"trusted_proxies": ["10.0.0.0/8", "2001:db8::/32"]})
+    assert many.trusted_proxies == ("10.0.0.0/8", "2001:db8::/32")
+    assert RouterConfig.model_validate({}).trusted_proxies == ()
+
+
 def test_listen_is_one_address_or_many() -> None:
     """In the order written."""
     one = RouterConfig.model_validate({"listen": "127.0.0.1:80"})
