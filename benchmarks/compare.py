@@ -106,7 +106,7 @@ def main() -> int:
     except (StartError, wrk.WrkError, LoadError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(report.table(runs), *comparisons, sep="\n")
+    print(report.table(runs), *comparisons, *report.pauses(runs), sep="\n")
     document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
     if arguments.svg:
         machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())

@@ -9,7 +9,7 @@ from harness import wrk
 from harness.pace import Pace
 from harness.paced_load import PacedLoad
 from harness.processes import cpu_ns
-from harness.systems import System
+from harness.systems import UNTOLD, Pauses, System
 from harness.wrk import Answers, Load
 
 WARM_UP_S = 1.0  # of load that is not counted, so that pools and caches are filled
@@ -37,6 +37,7 @@ class Run:
     load_cpu_us: float = 0.0
     variant: str = ""
     comparison: str = ""
+    pauses: Pauses = UNTOLD
 
 
 def in_turns(items: Sequence[T], count: int) -> Iterator[tuple[int, T]]:
@@ -118,4 +119,5 @@ def _counted(system: System, number: int, connections: int, variant: str, put_lo
         cpu_us=used / 1e3 / answers.good,
         all_cpu_us=all_used / 1e3 / answers.good,
         variant=variant,
+        pauses=system.pauses(),
     )

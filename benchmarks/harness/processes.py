@@ -92,12 +92,18 @@ class PinnedProcess:
 
 def answers_http(port: int, path: str) -> bool:
     """Whether `GET path` on a loopback port is answered with 200."""
+    return http_text(port, path) is not None
+
+
+def http_text(port: int, path: str) -> str | None:
+    """What `GET path` on a loopback port is answered with; None if that is not a 200 within a second."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        answer = connection.getresponse()
+        return answer.read().decode() if answer.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

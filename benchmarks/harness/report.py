@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from harness import teal
 from harness.measure import Run
+from harness.systems import Pauses
 
 COLUMNS = (
     "variant",
@@ -166,6 +167,19 @@ def _row(runs: Sequence[Run]) -> str:
         sum(run.answers.errors for run in runs),
         len(runs),
     )
+
+
+def pauses(runs: Iterable[Run]) -> list[str]:
+    """A line for each system that says how long it stood still; the longest of all its runs."""
+    found: dict[tuple[str, str], list[Pauses]] = {}
+    for run in runs:
+        if run.pauses.gc_ms is not None and run.pauses.loop_lag_ms is not None:
+            found.setdefault((run.comparison, run.system), []).append(run.pauses)
+    return [
+        f"{system}, {comparison}: longest pause of the garbage collector {max(each.gc_ms or 0 for each in told):.1f} ms,"
+        f" longest lag of the event loop {max(each.loop_lag_ms or 0 for each in told):.1f} ms"
+        for (comparison, system), told in found.items()
+    ]
 
 
 def as_json(

@@ -18,6 +18,17 @@ ENDPOINT = "bench"
 SCORING_PATH = f"/api/v1/endpoint/{ENDPOINT}/score"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """The longest time that a proxy stood still, in the last minute: None where it does not say."""
+
+    gc_ms: float | None = None
+    loop_lag_ms: float | None = None
+
+
+UNTOLD = Pauses()
+
+
 @dataclass(kw_only=True)
 class System:
     """One system under test. `start` returns when it answers; `scratch` is a folder of its own for its files."""
@@ -63,6 +74,10 @@ class System:
     def data_path_pids(self) -> list[int]:
         """The processes that a request passes through; here all of them."""
         return self.pids()
+
+    def pauses(self) -> Pauses:
+        """What it says of its own pauses; most say nothing."""
+        return UNTOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from harness.processes import answers_http, free_port
-from harness.systems import ENDPOINT, PLAIN, ROOT, SCORING_PATH, System, Work
+from harness.processes import answers_http, free_port, http_text
+from harness.systems import ENDPOINT, PLAIN, ROOT, SCORING_PATH, Pauses, System, Work
 from harness.wrk import Target
 
 from router.compiled import INTERPRETED, Compiled
@@ -22,6 +22,8 @@ BEARER = re.compile(r"Bearer ([^'\"\s]+)")
 class TealDaemon(System):
     """`teal serve --try`: a control process, which carries no request, and its proxies and workers."""
 
+    admin_port: int
+
     def start(self, core: int | None) -> Self:
         super().start(core)
         self.target = Target(url=self.target.url, key=self._printed_key())
@@ -29,6 +31,13 @@ class TealDaemon(System):
 
     def data_path_pids(self) -> list[int]:
         return self.pids()[1:]
+
+    def pauses(self) -> Pauses:
+        text = http_text(self.admin_port, "/metrics") or ""
+        return Pauses(
+            gc_ms=longest_ms(text, "teal_gc_pause_max_seconds"),
+            loop_lag_ms=longest_ms(text, "teal_event_loop_lag_max_seconds"),
+        )
 
     def _printed_key(self) -> str:
         # The line is printed once the router serves, which may be a moment after `/readyz` says so.
@@ -100,7 +109,14 @@ def _daemon(name: str, scratch: Path, work: Work, endpoint: Mapping[str, object]
         target=Target(url=f"{work.scheme}://127.0.0.1:{port}{SCORING_PATH}"),
         is_ready=lambda: answers_http(admin_port, "/readyz"),
         scratch=scratch,
+        admin_port=admin_port,
     )
+
+
+def longest_ms(metrics: str, name: str) -> float | None:
+    """The largest value of a gauge of seconds among the proxies, of a metrics page; None if it has none."""
+    found = re.findall(rf'^{name}{{process="proxy-\d+"}} (\S+)$', metrics, re.MULTILINE)
+    return max(map(float, found)) * 1e3 if found else None
 
 
 def _upstreams(address: str, work: Work) -> dict[str, object]:

@@ -4,7 +4,8 @@ import dataclasses
 import json
 
 from harness.measure import Run
-from harness.report import Spread, as_json, compare, cpu_per_request, p50, requests_per_cpu_second, table
+from harness.report import Spread, as_json, compare, cpu_per_request, p50, pauses, requests_per_cpu_second, table
+from harness.systems import Pauses
 from harness.wrk import Answers
 
 
@@ -68,6 +69,17 @@ def test_what_a_peer_cannot_do_is_left_out() -> None:
     alone = dataclasses.replace(a_run("teal", 0, 50), variant="mirror 10 %")
     runs = [a_run("teal", 0, 50), a_run("peer", 0, 100), alone]
     assert [each.variant for each in compare(runs, "teal", "peer", cpu_per_request)] == [""]
+
+
+def test_pauses_are_the_longest_of_all_runs() -> None:
+    """One line per system that tells them; peers tell none."""
+    teal = [
+        dataclasses.replace(a_run("teal", number, 50), pauses=Pauses(gc_ms=gc_ms, loop_lag_ms=3.0), comparison="nginx")
+        for number, gc_ms in enumerate((0.5, 2.0, 1.0))
+    ]
+    assert pauses([*teal, a_run("nginx", 0, 50)]) == [
+        "teal, nginx: longest pause of the garbage collector 2.0 ms, longest lag of the event loop 3.0 ms"
+    ]
 
 
 def test_record_is_strict_json() -> None:
