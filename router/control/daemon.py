@@ -36,6 +36,7 @@ from router.control.history import ConfigHistory
 from router.control.listeners import ListenError, bind, from_systemd, spread
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
+from router.control.process_metrics import control_facts
 from router.control.proxies import Proxies
 from router.control.reloads import Reloads
 from router.control.start import StartError, last_good, nothing_to_serve, read_file, state_dir_of
@@ -43,6 +44,7 @@ from router.control.state import State, StateError
 from router.control.status import ProxyStatus, RouterFacts, RouterStatus, build_status
 from router.control.systemd import ServiceManager
 from router.control.trial import curl_line
+from router.vitals import VitalSigns
 
 log = structlog.get_logger()
 
@@ -128,7 +130,7 @@ class Daemon:
         self._start_with = start
         self._phase = Phase.STARTING
         self._started = time.time()
-        self._lag_s = 0.0
+        self._signs = VitalSigns()
         self._manager = ServiceManager(os.environ)
         self._reload_asked = asyncio.Event()
         # Two at a time could leave the older content in force, or overwrite a file that was just saved.
@@ -183,7 +185,8 @@ class Daemon:
         """Start, serve until told to stop, drain."""
         self._handle_signals()
         await self._site.start()
-        ticking = asyncio.create_task(self._tick(), name="tick")
+        every_s = min(_LAG_EVERY_S, self._manager.watchdog_every_s or _LAG_EVERY_S)
+        ticking = asyncio.create_task(self._signs.watch(every_s, self._manager.alive), name="tick")
         try:
             await self._serve_until_stopped(ticking)
         finally:
@@ -397,14 +400,13 @@ class Daemon:
         return f"generation {self._applier.table.generation}, {endpoints} endpoints at {self._base_url}{note}"
 
     def _metrics(self) -> MetricsSource:
-        lags = {f"proxy-{proxy.slot}": proxy.stats.loop_lag_s for proxy in self._proxies.statuses()}
         return MetricsSource(
             version=__version__,
             generation=self._applier.table.generation,
             totals=self._proxies.totals(),
             deployments=self._applier.statuses(),
             ejected=self._proxies.ejected(),
-            loop_lag_s={"control": self._lag_s} | lags,
+            processes=(control_facts(self._signs), *self._proxies.facts()),
             reloads=dict(self.reloads.counts),
             last_success=self.reloads.last_success,
         )
@@ -413,16 +415,6 @@ class Daemon:
         await self._applier.wait_until_ready()
         line = curl_line(self._base_url, self._applier.config, self._start_with.state, try_file, now=time.time())
         print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
-
-    async def _tick(self) -> None:
-        """Measure the loop's lag, and show the watchdog that the loop turns."""
-        loop = asyncio.get_running_loop()
-        every_s = min(_LAG_EVERY_S, self._manager.watchdog_every_s or _LAG_EVERY_S)
-        while True:
-            due = loop.time() + every_s
-            await asyncio.sleep(every_s)
-            self._lag_s = max(0.0, loop.time() - due)
-            self._manager.alive()
 
 
 def _slots(config: RouterConfig) -> int:

@@ -6,23 +6,21 @@ No label value comes from a client.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from router.control.metric_families import DEPLOYMENT, Row, counter, gauge, histogram
+from router.control.process_metrics import ProcessFacts, process_metrics
 from router.control.states import DeploymentStatus, InstanceStatus
 from router.control.status import ReloadResult
-from router.core.stats import BUCKETS_S, DeploymentStats, EndpointStats, Histogram, Totals
+from router.core.stats import DeploymentStats, EndpointStats, ProcessStats, Totals
 
-_BOUNDS = (*(str(bound) for bound in BUCKETS_S), "+Inf")
 _STATES = ("starting", "ready", "unready", "ejected", "draining", "backoff")
-_DEPLOYMENT = ("endpoint", "deployment")
-_WORKER = (*_DEPLOYMENT, "worker")  # not `instance`: that label is Prometheus's own
+_WORKER = (*DEPLOYMENT, "worker")  # not `instance`: that label is Prometheus's own
 
-_Row = tuple[tuple[str, ...], float]
 _ByDeployment = Iterable[tuple[tuple[str, str], DeploymentStats]]
 
 
@@ -32,7 +30,7 @@ class MetricsSource:
 
     Attributes:
         totals: Summed over all proxies that ever ran.
-        loop_lag_s: By process: `control`, and each proxy's name.
+        processes: Of teal itself. What the system says of them is asked when the page is rendered.
         ejected: Addresses that at least one proxy has out of the choice.
         last_success: Unix time at which a config was last applied or found unchanged; None before the first.
     """
@@ -42,7 +40,7 @@ class MetricsSource:
     totals: Totals
     deployments: tuple[DeploymentStatus, ...] = ()
     ejected: frozenset[str] = frozenset()
-    loop_lag_s: Mapping[str, float] = field(default_factory=dict)
+    processes: tuple[ProcessFacts, ...] = ()
     reloads: Mapping[ReloadResult, int] = field(default_factory=dict)
     last_success: float | None = None
 
@@ -72,7 +70,8 @@ class _Collector:
         yield from _requests(deployments)
         yield from _bytes_and_connections(deployments)
         yield from _endpoints(endpoints)
-        yield from _processes(source)
+        yield from _clients_and_copies(source.totals.process)
+        yield from process_metrics(source.processes)
         yield from _instances(source.deployments, source.ejected)
         yield from _workers(source.deployments)
         yield from _config(source)
@@ -80,10 +79,10 @@ class _Collector:
 
 def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
     deployments = list(deployments)
-    yield _counter(
+    yield counter(
         "teal_requests_total",
         "Scoring requests that reached a deployment, by the status code that the client got.",
-        (*_DEPLOYMENT, "route", "code"),
+        (*DEPLOYMENT, "route", "code"),
         (
             ((*key, route, str(code)), number)
             for key, stats in deployments
@@ -91,30 +90,30 @@ def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
             for code, number in codes.items()
         ),
     )
-    yield _counter(
+    yield counter(
         "teal_model_responses_total",
         "Answers of instances to scoring requests, by the status code that the model gave.",
-        (*_DEPLOYMENT, "code"),
+        (*DEPLOYMENT, "code"),
         _by_code(deployments, lambda stats: stats.model),
     )
-    yield _counter(
+    yield counter(
         "teal_mirror_responses_total",
         "Answers of mirror targets to copies, by the status code that the model gave.",
-        (*_DEPLOYMENT, "code"),
+        (*DEPLOYMENT, "code"),
         _by_code(deployments, lambda stats: stats.mirrored),
     )
-    yield _counter(
+    yield counter(
         "teal_upstream_failures_total",
         "Failed attempts to get an answer from an instance, by reason.",
-        (*_DEPLOYMENT, "reason"),
+        (*DEPLOYMENT, "reason"),
         (((*key, reason), number) for key, stats in deployments for reason, number in stats.failures.items()),
     )
-    yield _histogram(
+    yield histogram(
         "teal_request_duration_seconds",
         "Seconds from the head of a scoring request to the end of its answer.",
         ((key, stats.duration) for key, stats in deployments),
     )
-    yield _histogram(
+    yield histogram(
         "teal_mirror_duration_seconds",
         "Seconds from sending a copy to the end of its answer.",
         ((key, stats.mirror_duration) for key, stats in deployments if stats.mirrored),
@@ -123,52 +122,52 @@ def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
 
 def _bytes_and_connections(deployments: _ByDeployment) -> Iterator[Metric]:
     deployments = list(deployments)
-    yield _gauge(
+    yield gauge(
         "teal_requests_in_flight",
         "Scoring requests that an instance works on.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((key, stats.in_flight) for key, stats in deployments),
     )
-    yield _gauge(
+    yield gauge(
         "teal_requests_queued",
         "Scoring requests that wait for an instance.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((key, stats.queued) for key, stats in deployments),
     )
-    yield _counter(
+    yield counter(
         "teal_request_bytes_total",
         "Bytes of request bodies, without framing.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((key, stats.request_bytes) for key, stats in deployments),
     )
-    yield _counter(
+    yield counter(
         "teal_response_bytes_total",
         "Bytes of response bodies, without framing.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((key, stats.response_bytes) for key, stats in deployments),
     )
-    yield _counter(
+    yield counter(
         "teal_upstream_connections_opened_total",
         "Connections opened to instances.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((key, stats.connections_opened) for key, stats in deployments),
     )
 
 
 def _endpoints(endpoints: Mapping[str, EndpointStats]) -> Iterator[Metric]:
-    yield _counter(
+    yield counter(
         "teal_requests_refused_total",
         "Requests that reached no deployment, by status code; `endpoint` is empty if they found none.",
         ("endpoint", "code"),
         (((name, str(code)), number) for name, stats in endpoints.items() for code, number in stats.refused.items()),
     )
-    yield _counter(
+    yield counter(
         "teal_mirror_requests_total",
         "Copies of live requests that were due, by what became of them.",
         ("endpoint", "outcome"),
         (((name, outcome), number) for name, stats in endpoints.items() for outcome, number in stats.mirror.items()),
     )
-    yield _counter(
+    yield counter(
         "teal_mirror_bytes_total",
         "Bytes of request bodies that were sent as copies.",
         ("endpoint",),
@@ -176,14 +175,13 @@ def _endpoints(endpoints: Mapping[str, EndpointStats]) -> Iterator[Metric]:
     )
 
 
-def _processes(source: MetricsSource) -> Iterator[Metric]:
-    process = source.totals.process
+def _clients_and_copies(process: ProcessStats) -> Iterator[Metric]:
     yield GaugeMetricFamily("teal_connections", "Client connections that are open.", process.connections)
     yield GaugeMetricFamily("teal_max_connections", "Client connections that may be open.", process.max_connections)
     yield CounterMetricFamily(
         "teal_connections_opened_total", "Client connections accepted.", process.connections_opened
     )
-    yield _counter(
+    yield counter(
         "teal_connections_refused_total",
         "Client connections that were refused, by reason.",
         ("reason",),
@@ -198,19 +196,13 @@ def _processes(source: MetricsSource) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "teal_mirror_held_bytes", "Bytes of memory that copies on their way hold.", process.mirror_held_bytes
     )
-    yield _gauge(
-        "teal_event_loop_lag_seconds",
-        "Seconds by which a process's event loop was late when last measured.",
-        ("process",),
-        (((name,), lag_s) for name, lag_s in source.loop_lag_s.items()),
-    )
 
 
 def _instances(deployments: Iterable[DeploymentStatus], ejected: frozenset[str]) -> Iterator[Metric]:
-    yield _gauge(
+    yield gauge(
         "teal_instances",
         "Instances of a deployment, by state.",
-        (*_DEPLOYMENT, "state"),
+        (*DEPLOYMENT, "state"),
         (
             ((*status.key, state), number)
             for status in deployments
@@ -235,25 +227,25 @@ def _count_states(instances: Iterable[InstanceStatus], ejected: frozenset[str]) 
 def _workers(deployments: Sequence[DeploymentStatus]) -> Iterator[Metric]:
     managed = [status for status in deployments if status.kind == "managed"]
     instances = [((*status.key, instance.name), instance) for status in managed for instance in status.instances]
-    yield _counter(
+    yield counter(
         "teal_workers_started_total",
         "Worker processes started.",
-        _DEPLOYMENT,
+        DEPLOYMENT,
         ((status.key, status.workers_started) for status in managed),
     )
-    yield _counter(
+    yield counter(
         "teal_worker_exits_total",
         "Worker processes that ended, by reason.",
-        (*_DEPLOYMENT, "reason"),
+        (*DEPLOYMENT, "reason"),
         (((*status.key, reason), number) for status in managed for reason, number in status.worker_exits.items()),
     )
-    yield _gauge(
+    yield gauge(
         "teal_worker_resident_memory_bytes",
         "Bytes of memory that a worker process occupies.",
         _WORKER,
         ((key, instance.rss_bytes) for key, instance in instances if instance.rss_bytes is not None),
     )
-    yield _counter(
+    yield counter(
         "teal_worker_cpu_seconds_total",
         "Seconds of CPU that a worker process has used since it started.",
         _WORKER,
@@ -262,7 +254,7 @@ def _workers(deployments: Sequence[DeploymentStatus]) -> Iterator[Metric]:
 
 
 def _config(source: MetricsSource) -> Iterator[Metric]:
-    yield _counter(
+    yield counter(
         "teal_config_reloads_total",
         "Times that the config file was read, by what became of it.",
         ("outcome",),
@@ -278,29 +270,7 @@ def _config(source: MetricsSource) -> Iterator[Metric]:
     yield InfoMetricFamily("teal_build", "The version of teal that runs.", {"version": source.version})
 
 
-def _by_code(deployments: _ByDeployment, pick: Callable[[DeploymentStats], Mapping[int, int]]) -> Iterator[_Row]:
+def _by_code(deployments: _ByDeployment, pick: Callable[[DeploymentStats], Mapping[int, int]]) -> Iterator[Row]:
     for key, stats in deployments:
         for code, number in pick(stats).items():
             yield (*key, str(code)), number
-
-
-def _counter(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
-    family = CounterMetricFamily(name, documentation, labels=labels)
-    for values, number in rows:
-        family.add_metric(values, number)
-    return family
-
-
-def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
-    family = GaugeMetricFamily(name, documentation, labels=labels)
-    for values, number in rows:
-        family.add_metric(values, number)
-    return family
-
-
-def _histogram(name: str, documentation: str, rows: Iterable[tuple[tuple[str, str], Histogram]]) -> Metric:
-    family = HistogramMetricFamily(name, documentation, labels=_DEPLOYMENT)
-    for values, histogram in rows:
-        buckets = list(zip(_BOUNDS, map(float, accumulate(histogram.counts)), strict=True))
-        family.add_metric(values, buckets, histogram.sum_s)
-    return family

@@ -11,6 +11,7 @@ from typing import assert_never
 
 import structlog
 
+from router.control.process_metrics import ProxyFacts
 from router.control.shared_rows import SharedRows
 from router.core.stats import ProcessStats, Totals
 from router.core.table import TableSpec
@@ -184,6 +185,19 @@ class Proxies:
                 stats=slot.stats.totals.process if slot.stats else ProcessStats(),
             )
             for slot in self._slots
+        )
+
+    def facts(self) -> tuple[ProxyFacts, ...]:
+        """The same for the metrics."""
+        return tuple(
+            ProxyFacts(
+                name=f"proxy-{status.slot}",
+                pid=status.pid,
+                vitals=status.stats,
+                generation=status.generation,
+                restarts=status.restarts,
+            )
+            for status in self.statuses()
         )
 
     def forget(self, kept: Mapping[str, Collection[str]]) -> None:

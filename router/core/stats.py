@@ -100,15 +100,28 @@ class EndpointStats(msgspec.Struct):
         return found
 
 
-class ProcessStats(msgspec.Struct):
-    """One proxy process; not added up but shown per process, less the counters."""
+class Vitals(msgspec.Struct):
+    """How one process fares; nothing of it is ever added up.
+
+    The lag is by how much the event loop was late when last looked at, a pause is one of the garbage collector's. They
+    are counted since the process started; `..._max_s` is the longest of about the last minute.
+    """
+
+    loop_lag_s: float = 0.0
+    loop_lag_max_s: float = 0.0
+    gc_pauses: int = 0
+    gc_pause_sum_s: float = 0.0
+    gc_pause_max_s: float = 0.0
+
+
+class ProcessStats(Vitals):
+    """One proxy process. The counters of several are added up, its vitals are shown per process."""
 
     connections: int = 0
     max_connections: int = 0
     connections_opened: int = 0
     connections_refused: dict[str, int] = {}
     access_log_dropped: int = 0
-    loop_lag_s: float = 0.0
     mirror_in_flight: int = 0
     mirror_held_bytes: int = 0
 
@@ -151,7 +164,6 @@ class Totals(msgspec.Struct):
         self.process.access_log_dropped += other.process.access_log_dropped
         self.process.mirror_in_flight += other.process.mirror_in_flight
         self.process.mirror_held_bytes += other.process.mirror_held_bytes
-        self.process.loop_lag_s = max(self.process.loop_lag_s, other.process.loop_lag_s)
 
     def clear_gauges(self) -> None:
         """What a process had in hand ended with it; what it had counted stays."""
@@ -160,7 +172,6 @@ class Totals(msgspec.Struct):
                 deployment.in_flight = deployment.queued = 0
         self.process.connections = self.process.max_connections = 0
         self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
-        self.process.loop_lag_s = 0.0
 
 
 def count(counts: dict[_Key, int], key: _Key) -> None:

@@ -22,6 +22,7 @@ from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
 from router.proxy.shared_ledger import SharedLedger
+from router.vitals import VitalSigns
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class ProxyProcess:
         self._writer = options.log
         self._ledger = options.ledger
         self._runtime = Runtime(AccessLog(self._writer, options.log_style), self._ledger)
+        self._signs = VitalSigns(self._runtime.totals.process)
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)
         self._clients = Clients(self._runtime, self._mirror, has_fast_lane=options.has_fast_lane)
@@ -121,7 +123,7 @@ class ProxyProcess:
             due += _STATS_EVERY_S
             await asyncio.sleep(max(0.0, due - loop.time()))
             now = loop.time()
-            process.loop_lag_s = max(0.0, now - due)
+            self._signs.tick(max(0.0, now - due))
             due = max(due, now - _STATS_EVERY_S)
             process.connections = self._clients.open_now
             process.max_connections = self._entrance.max_connections

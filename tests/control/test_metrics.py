@@ -1,10 +1,13 @@
 """What Prometheus scrapes: the counts of the snapshot, under the documented names, and nothing that is gone."""
 
+import os
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from router.control.metrics import MetricsSource, render
+from router.control.process_metrics import ProcessFacts
 from router.control.states import DeploymentKey, DeploymentStatus, InstanceStatus
 from router.core.stats import DeploymentStats, EndpointStats, ProcessStats, Totals
 
@@ -51,7 +54,7 @@ def source() -> MetricsSource:
         totals=totals(),
         deployments=(deployment(),),
         ejected=frozenset({"unix:/1", "unix:/2"}),
-        loop_lag_s={"control": 0.001, "proxy-0": 0.002},
+        processes=(ProcessFacts(name="control", pid=os.getpid()),),
         reloads={"applied": 3, "refused": 1},
         last_success=1_700_000_000.5,
     )
@@ -103,7 +106,6 @@ def samples() -> Samples:
         ("teal_connections_refused_total", {"reason": "too_many"}, 3),
         ("teal_access_log_dropped_total", {}, 5),
         ("teal_mirror_in_flight", {}, 1),
-        ("teal_event_loop_lag_seconds", {"process": "proxy-0"}, 0.002),
         ("teal_instances", {**BLUE, "state": "ready"}, 1),
         ("teal_instances", {**BLUE, "state": "ejected"}, 1),
         ("teal_instances", {**BLUE, "state": "draining"}, 1),
