@@ -19,6 +19,7 @@ from router.control.status import ReloadResult
 from router.core.stats import DeploymentStats, EndpointStats, ProcessStats, Totals
 
 _STATES = ("starting", "ready", "unready", "ejected", "draining", "backoff")
+_INSTANCE = (*DEPLOYMENT, "address")
 _WORKER = (*DEPLOYMENT, "worker")  # not `instance`: that label is Prometheus's own
 
 _ByDeployment = Iterable[tuple[tuple[str, str], DeploymentStats]]
@@ -68,7 +69,8 @@ class _Collector:
             for name, stats in of_endpoint.deployments.items()
         ]
         yield from _requests(deployments)
-        yield from _bytes_and_connections(deployments)
+        yield from _load(deployments)
+        yield from _connections(deployments)
         yield from _endpoints(endpoints)
         yield from _clients_and_copies(source.totals.process)
         yield from process_metrics(source.processes)
@@ -120,7 +122,7 @@ def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
     )
 
 
-def _bytes_and_connections(deployments: _ByDeployment) -> Iterator[Metric]:
+def _load(deployments: _ByDeployment) -> Iterator[Metric]:
     deployments = list(deployments)
     yield gauge(
         "teal_requests_in_flight",
@@ -146,11 +148,25 @@ def _bytes_and_connections(deployments: _ByDeployment) -> Iterator[Metric]:
         DEPLOYMENT,
         ((key, stats.response_bytes) for key, stats in deployments),
     )
+
+
+def _connections(deployments: _ByDeployment) -> Iterator[Metric]:
+    instances = [((*key, address), one) for key, stats in deployments for address, one in stats.instances.items()]
     yield counter(
         "teal_upstream_connections_opened_total",
-        "Connections opened to instances.",
-        DEPLOYMENT,
-        ((key, stats.connections_opened) for key, stats in deployments),
+        "Connections opened to an instance.",
+        _INSTANCE,
+        ((key, one.connections_opened) for key, one in instances),
+    )
+    yield gauge(
+        "teal_upstream_connections",
+        "Connections to an instance: those with a request, and those that wait for one.",
+        (*_INSTANCE, "state"),
+        (
+            ((*key, state), number)
+            for key, one in instances
+            for state, number in (("busy", one.in_flight), ("idle", one.connections_idle))
+        ),
     )
 
 

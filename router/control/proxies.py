@@ -14,7 +14,7 @@ import structlog
 from router.control.process_metrics import ProxyFacts
 from router.control.shared_rows import SharedRows
 from router.core.stats import ProcessStats, Totals
-from router.core.table import TableSpec
+from router.core.table import TableSpec, addresses
 from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame, limits_between
 
 log = structlog.get_logger()
@@ -126,6 +126,7 @@ class Proxies:
         self._apply: Apply | None = None
         self._base = Totals()  # what processes that are gone had counted
         self._kept: Mapping[str, Collection[str]] = {}
+        self._listed: Mapping[str, Mapping[str, Collection[str]]] = {}  # addresses
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self._news = asyncio.Event()
@@ -140,6 +141,8 @@ class Proxies:
             self._shared.reclaim(slot.stats for slot in self._slots if slot.is_up)
             table = self._shared.assign(table)
         self._apply = Apply(table=table, limits=limits)
+        self._listed = addresses(table)
+        self._base.keep_instances(self._listed)
         for slot in self._slots:
             self._tell_table(slot)
 
@@ -165,6 +168,7 @@ class Proxies:
         for slot in self._slots:
             if slot.stats is not None:
                 totals.add(slot.stats.totals)
+        totals.keep_instances(self._listed)
         return totals
 
     def ejected(self) -> frozenset[str]:
@@ -303,6 +307,7 @@ class Proxies:
             slot.stats.totals.clear_gauges()
             self._base.add(slot.stats.totals)
             self._base.keep_only(self._kept)
+            self._base.keep_instances(self._listed)
         slot.emptied()
         self._on_change()
         self._tell_waiters()

@@ -24,6 +24,9 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     retry_in_s: float | None = None
     rss_bytes: int | None = None
     cpu_seconds: float | None = None
+    in_flight: int = 0  # requests of all proxies
+    connections_idle: int = 0
+    connections_opened: int = 0
     reason: str = ""  # why it is not ready
     last_line: str = ""  # that it printed, or that was printed while its environment was built; if it is not ready
 

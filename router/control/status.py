@@ -250,7 +250,7 @@ def _deployment(
         log_dir=status.log_dir,
         weight=dict(spec.traffic).get(name, 0.0),
         mirror_percent=dict(spec.mirror_traffic).get(name, 0.0),
-        instances=status.instances,
+        instances=tuple(_instance(instance, stats) for instance in status.instances),
         ejected=tuple(instance.name for instance in status.instances if instance.address in ejected),
         in_flight=stats.in_flight,
         queued=stats.queued,
@@ -262,3 +262,9 @@ def _deployment(
         latency=latency(stats.duration.counts),
         mirror_latency=latency(stats.mirror_duration.counts),
     )
+
+
+def _instance(instance: InstanceStatus, stats: DeploymentStats) -> InstanceStatus:
+    """The instance, with what the proxies count of it while the table lists it."""
+    counted = stats.instances.get(instance.address)
+    return instance if counted is None else msgspec.structs.replace(instance, **msgspec.structs.asdict(counted))

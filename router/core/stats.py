@@ -37,6 +37,17 @@ class Histogram(msgspec.Struct):
         self.sum_s += other.sum_s
 
 
+class InstanceStats(msgspec.Struct):
+    """One address of a deployment. Idle connections and requests in flight are of this moment.
+
+    An idle connection belongs to the address: where several deployments share that, it counts for each of them.
+    """
+
+    connections_opened: int = 0
+    connections_idle: int = 0
+    in_flight: int = 0
+
+
 class DeploymentStats(msgspec.Struct):
     """One deployment. `live`, `pinned`, `mirrored` and `model` count answers by status code.
 
@@ -52,9 +63,19 @@ class DeploymentStats(msgspec.Struct):
     mirror_duration: Histogram = msgspec.field(default_factory=Histogram)
     request_bytes: int = 0
     response_bytes: int = 0
-    connections_opened: int = 0
     in_flight: int = 0
     queued: int = 0
+    instances: dict[str, InstanceStats] = {}
+
+    def instance(self, address: str) -> InstanceStats:
+        found = self.instances.get(address)
+        if found is None:
+            found = self.instances[address] = InstanceStats()
+        return found
+
+    def keep_instances(self, addresses: Collection[str]) -> None:
+        """Forget what was counted of other addresses."""
+        self.instances = {address: one for address, one in self.instances.items() if address in addresses}
 
     def request(self, record: RequestRecord, now: float) -> None:
         """Count one request that chose this deployment and has ended."""
@@ -153,6 +174,13 @@ class Totals(msgspec.Struct):
             kept = names.get(name, ())
             stats.deployments = {d: numbers for d, numbers in stats.deployments.items() if d in kept}
 
+    def keep_instances(self, listed: Mapping[str, Mapping[str, Collection[str]]]) -> None:
+        """Forget the series of instances that are not `listed` (addresses by deployment, by endpoint)."""
+        for name, stats in self.endpoints.items():
+            addresses = listed.get(name, {})
+            for deployment, numbers in stats.deployments.items():
+                numbers.keep_instances(addresses.get(deployment, ()))
+
     def add(self, other: "Totals") -> None:
         """Add the counters and gauges of another process to these."""
         for name, theirs in other.endpoints.items():
@@ -170,6 +198,8 @@ class Totals(msgspec.Struct):
         for endpoint in self.endpoints.values():
             for deployment in endpoint.deployments.values():
                 deployment.in_flight = deployment.queued = 0
+                for instance in deployment.instances.values():
+                    instance.connections_idle = instance.in_flight = 0
         self.process.connections = self.process.max_connections = 0
         self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
 
@@ -194,7 +224,16 @@ def _add_deployment(mine: DeploymentStats, theirs: DeploymentStats) -> None:
         _add_counts(getattr(mine, field), getattr(theirs, field))
     mine.duration.add(theirs.duration)
     mine.mirror_duration.add(theirs.mirror_duration)
-    for field in ("request_bytes", "response_bytes", "connections_opened", "in_flight", "queued"):
+    _add_fields(mine, theirs, "request_bytes", "response_bytes", "in_flight", "queued")
+    for address, instance in theirs.instances.items():
+        _add_fields(mine.instance(address), instance, "connections_opened", "connections_idle", "in_flight")
+
+
+_Numbers = TypeVar("_Numbers", DeploymentStats, InstanceStats)
+
+
+def _add_fields(mine: _Numbers, theirs: _Numbers, *fields: str) -> None:
+    for field in fields:
         setattr(mine, field, getattr(mine, field) + getattr(theirs, field))
 
 

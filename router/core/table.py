@@ -243,3 +243,14 @@ def rows(spec: TableSpec) -> Iterator[int]:
         for deployment in endpoint.deployments:
             yield deployment.queue_row
             yield from (instance.row for instance in deployment.instances)
+
+
+def addresses(spec: TableSpec) -> dict[str, dict[str, frozenset[str]]]:
+    """The instances that the table lists, by deployment, by endpoint."""
+    return {
+        endpoint.name: {
+            deployment.name: frozenset(instance.address for instance in deployment.instances)
+            for deployment in endpoint.deployments
+        }
+        for endpoint in spec.endpoints
+    }

@@ -118,7 +118,7 @@ class Attempts:
         except NoDescriptors as error:
             count(numbers.failures, error.code)
             raise
-        numbers.connections_opened += 1
+        numbers.instance(instance.address).connections_opened += 1
         return connection
 
     async def _move_on(self, instance: Instance, error: UpstreamLost) -> None:

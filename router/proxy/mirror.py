@@ -61,6 +61,7 @@ class Mirror:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.pool = Pool(runtime.now)
+        runtime.pools.append(self.pool)
         self.copies: set[Copy] = set()
         self._budgets: dict[str, _Budget] = {}
         self._held = runtime.claims(HELD_BYTES)

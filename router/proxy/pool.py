@@ -37,6 +37,10 @@ class Pool:
                 return connection
         return None
 
+    def idle(self, address: str) -> int:
+        """Connections to `address` that wait for an exchange; one that has just broken may be among them."""
+        return len(self._idle.get(address, ()))
+
     async def open(self, address: str) -> UpstreamConnection:
         """A new connection.
 

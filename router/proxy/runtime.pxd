@@ -10,6 +10,7 @@ cdef class Runtime:
     cdef public object totals
     cdef public object tokens
     cdef public Pool pool
+    cdef public list pools
     cdef public Deadlines deadlines
     cdef public bint is_draining
     cdef public object has_table

@@ -14,7 +14,7 @@ from router.core.ledger import Claims, Count, Ledger
 from router.core.record import RequestRecord
 from router.core.requests import TokenCache
 from router.core.sharing import SharedDeployment
-from router.core.stats import Totals, count
+from router.core.stats import InstanceStats, Totals, count
 from router.core.table import DeploymentSpec, RoutingTable, TableSpec, rows
 from router.core.wire import Apply, ProxyLimits, Stats
 from router.proxy.access_log import AccessLog
@@ -32,6 +32,7 @@ class Runtime:
         self.totals = Totals()
         self.tokens = TokenCache()
         self.pool = Pool(self.now)
+        self.pools = [self.pool]  # of everybody who keeps connections to instances
         self.deadlines = Deadlines(self.now)
         self.is_draining = False
         self.has_table = asyncio.Event()
@@ -128,6 +129,8 @@ class Runtime:
             numbers = self.totals.endpoint(endpoint).deployment(name)
             numbers.in_flight = deployment.pending
             numbers.queued = deployment.queued
+            for instance in deployment.instances:
+                self._count_instance(numbers.instance(instance.address), instance)
             for address, needed in deployment.busy():
                 busy[address] = busy.get(address, 0) + needed
         self.totals.process.access_log_dropped = self.access_log.dropped
@@ -140,6 +143,10 @@ class Runtime:
             kept_rows=self.ledger.kept if self.ledger else (),
         )
 
+    def _count_instance(self, numbers: InstanceStats, instance: Instance) -> None:
+        numbers.in_flight = instance.in_flight
+        numbers.connections_idle = sum(pool.idle(instance.address) for pool in self.pools)
+
     def sweep(self) -> None:
         """Forget what no table lists and no request needs; close idle connections; see what others took of buckets."""
         self.pool.sweep()
@@ -148,6 +155,8 @@ class Runtime:
             bucket.level(now)
         kept = {e.spec.name: {d.name for d in e.spec.deployments} for e in self.table.endpoints}
         for (endpoint, name), deployment in list(self._deployments.items()):
+            addresses = {instance.address for instance in deployment.instances}
+            self.totals.endpoint(endpoint).deployment(name).keep_instances(addresses)
             if name in kept.get(endpoint, ()):
                 continue
             if deployment.is_forgettable:

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from router.control.metrics import MetricsSource, render
 from router.control.process_metrics import ProcessFacts
 from router.control.states import DeploymentKey, DeploymentStatus, InstanceStatus
-from router.core.stats import DeploymentStats, EndpointStats, ProcessStats, Totals
+from router.core.stats import DeploymentStats, EndpointStats, InstanceStats, ProcessStats, Totals
 
 BLUE = {"endpoint": "churn", "deployment": "blue"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -22,7 +22,9 @@ def totals() -> Totals:
     blue.duration.observe(0.004)
     blue.duration.observe(0.2)
     blue.mirror_duration.observe(0.03)
-    blue.in_flight, blue.queued, blue.connections_opened = 4, 5, 6
+    blue.in_flight, blue.queued = 4, 5
+    blue.instances["unix:/0"] = InstanceStats(connections_opened=6, connections_idle=2, in_flight=4)
+    blue.instances["unix:/1"] = InstanceStats(connections_opened=1)
     blue.request_bytes, blue.response_bytes = 1000, 2000
     churn = EndpointStats(refused={401: 7}, mirror={"sent": 3, "no_budget": 8}, mirror_bytes=900)
     churn.deployments["blue"] = blue
@@ -95,7 +97,10 @@ def samples() -> Samples:
         ("teal_requests_queued", BLUE, 5),
         ("teal_request_bytes_total", BLUE, 1000),
         ("teal_response_bytes_total", BLUE, 2000),
-        ("teal_upstream_connections_opened_total", BLUE, 6),
+        ("teal_upstream_connections_opened_total", {**BLUE, "address": "unix:/0"}, 6),
+        ("teal_upstream_connections_opened_total", {**BLUE, "address": "unix:/1"}, 1),
+        ("teal_upstream_connections", {**BLUE, "address": "unix:/0", "state": "busy"}, 4),
+        ("teal_upstream_connections", {**BLUE, "address": "unix:/0", "state": "idle"}, 2),
         ("teal_requests_refused_total", {"endpoint": "churn", "code": "401"}, 7),
         ("teal_requests_refused_total", {"endpoint": "", "code": "404"}, 2),
         ("teal_mirror_requests_total", {"endpoint": "churn", "outcome": "no_budget"}, 8),
@@ -155,7 +160,7 @@ def test_no_label_is_reserved_by_prometheus(samples: Samples) -> None:
     names = {name for _, labels in samples for name, _ in labels}
     assert names == {
         *("endpoint", "deployment", "route", "code", "reason", "outcome", "state", "worker", "process", "le"),
-        "version",
+        *("version", "address"),
     }
 
 

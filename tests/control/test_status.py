@@ -15,7 +15,7 @@ from router.control.status import (
     without_output,
 )
 from router.core.record import RequestRecord
-from router.core.stats import BUCKETS_S, Totals
+from router.core.stats import BUCKETS_S, InstanceStats, Totals
 from router.core.table import DeploymentSpec, EndpointSpec, TableSpec
 
 FACTS = RouterFacts(
@@ -66,7 +66,9 @@ def counted() -> Totals:
     totals.request(RequestRecord(generation=7, began=0.0, request_id="r", status=404), now=0.001)
     totals.endpoint("churn").mirror = {"sent": 3, "no_budget": 1}
     totals.endpoint("churn").deployment("green").mirrored = {200: 3}
-    totals.endpoint("churn").deployment("blue").in_flight = 2
+    blue = totals.endpoint("churn").deployment("blue")
+    blue.in_flight = 2
+    blue.instances["unix:/run/1.sock"] = InstanceStats(connections_opened=9, connections_idle=3, in_flight=2)
     return totals
 
 
@@ -107,6 +109,14 @@ def test_deployment_shows_what_it_answered() -> None:
     assert (blue.live, blue.pinned, blue.model) == ({200: 1}, {424: 1}, {200: 1, 500: 1})
     assert (blue.weight, blue.mirror_percent, blue.in_flight) == (100.0, 0.0, 2)
     assert blue.latency.count == 2
+
+
+def test_instance_shows_its_connections() -> None:
+    """Requests of all proxies, idle connections and those opened so far; 0 where nothing was counted."""
+    first, second = status().endpoints[0].deployments[0].instances
+    assert (first.in_flight, first.connections_idle, first.connections_opened) == (0, 0, 0)
+    assert (second.in_flight, second.connections_idle, second.connections_opened) == (2, 3, 9)
+    assert (second.name, second.state) == ("1", "ready")
 
 
 def test_failed_deployment_shows_why() -> None:

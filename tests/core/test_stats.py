@@ -3,7 +3,7 @@
 import pytest
 
 from router.core.record import RequestRecord
-from router.core.stats import Histogram, Totals, count
+from router.core.stats import Histogram, InstanceStats, Totals, count
 
 
 def record(**fields: object) -> RequestRecord:
@@ -62,7 +62,8 @@ def filled() -> Totals:
     count(blue.mirrored, 200)
     count(blue.failures, "reset")
     blue.mirror_duration.observe(0.25)
-    blue.connections_opened = 2
+    at_a = blue.instance("unix:/a")
+    at_a.connections_opened, at_a.connections_idle, at_a.in_flight = 2, 1, 4
     blue.in_flight, blue.queued = 4, 1
     process = totals.process
     process.connections, process.connections_opened, process.access_log_dropped = 6, 9, 1
@@ -80,7 +81,8 @@ def test_totals_of_two_processes_add_up() -> None:
     blue = churn.deployments["blue"]
     assert (churn.refused, churn.mirror, churn.mirror_bytes) == ({401: 2}, {"sent": 2}, 14)
     assert (blue.live, blue.model, blue.mirrored, blue.failures) == ({200: 2}, {200: 2}, {200: 2}, {"reset": 2})
-    assert (blue.request_bytes, blue.response_bytes, blue.connections_opened) == (6, 10, 4)
+    assert (blue.request_bytes, blue.response_bytes) == (6, 10)
+    assert blue.instances == {"unix:/a": InstanceStats(connections_opened=4, connections_idle=2, in_flight=8)}
     assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
     assert (total.process.connections, total.process.connections_opened, total.process.gc_pauses) == (12, 18, 3)
     assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many": 2})
@@ -92,6 +94,7 @@ def test_adding_leaves_the_other_alone() -> None:
     total.add(other)
     total.request(record(status=200), now=11.0)
     count(total.endpoints["churn"].refused, 401)
+    total.endpoints["churn"].deployments["blue"].instance("unix:/a").connections_opened += 1
     assert other == filled()
 
 
@@ -108,6 +111,7 @@ def test_what_a_process_had_in_hand_ends_with_it() -> None:
     base.clear_gauges()
     blue = base.endpoints["churn"].deployments["blue"]
     assert (blue.in_flight, blue.queued, blue.live) == (0, 0, {200: 1})
+    assert blue.instances == {"unix:/a": InstanceStats(connections_opened=2)}
     process = base.process
     assert (process.connections, process.mirror_in_flight, process.mirror_held_bytes) == (0, 0, 0)
     assert (process.connections_opened, process.access_log_dropped) == (9, 1)
@@ -125,3 +129,13 @@ def test_series_of_removed_names_are_forgotten() -> None:
     assert totals.endpoints["churn"].deployments.keys() == {"blue"}
     assert totals.endpoints["churn"].refused == {401: 1}
     assert totals.endpoints[""].refused == {404: 1}
+
+
+def test_instances_that_are_not_listed_are_forgotten() -> None:
+    """Of deployments that are listed, and of those that are not."""
+    totals = filled()
+    blue, green = totals.endpoint("churn").deployment("blue"), totals.endpoint("churn").deployment("green")
+    blue.instance("unix:/b").connections_opened = 1
+    green.instance("unix:/c").connections_opened = 1
+    totals.keep_instances({"churn": {"blue": {"unix:/b"}}})
+    assert (blue.instances, green.instances) == ({"unix:/b": InstanceStats(connections_opened=1)}, {})

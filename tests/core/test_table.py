@@ -15,6 +15,7 @@ from router.core.table import (
     TableSpec,
     Target,
     Weights,
+    addresses,
     rows,
     share_weights,
 )
@@ -247,6 +248,15 @@ def test_a_path_that_a_deployment_lacks_is_refused() -> None:
 def test_share_weights_keeps_order_and_fractions() -> None:
     """A mapping of percents becomes pairs of floats in its own order."""
     assert share_weights({"b": 33.3, "a": 66}) == (("b", 33.3), ("a", 66.0))
+
+
+def test_addresses_are_those_of_each_deployment() -> None:
+    """Ready or not."""
+    instances = (InstanceSpec(address="unix:/a"), InstanceSpec(address="unix:/b", is_ready=False))
+    blue, green = DeploymentSpec(name="blue", instances=instances), DeploymentSpec(name="green")
+    spec = EndpointSpec(name="churn", deployments=(blue, green))
+    listed = addresses(TableSpec(generation=3, endpoints=(spec,)))
+    assert listed == {"churn": {"blue": {"unix:/a", "unix:/b"}, "green": frozenset()}}
 
 
 def test_every_row_of_a_table_is_listed() -> None:

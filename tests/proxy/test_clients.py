@@ -165,7 +165,7 @@ async def test_an_instance_on_a_unix_socket_is_reached(
         await client.send(post())
         assert (await client.answer())[0] == 200
     assert one.seen[0].values("host") == [b"localhost"]
-    assert one.connections == proxy.stats().connections_opened == 1
+    assert one.connections == proxy.stats().instances[one.address].connections_opened == 1
 
 
 async def test_no_key_is_kept_or_passed_on(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:

@@ -84,7 +84,8 @@ async def test_after_a_burst_one_connection_does_the_work(
     assert len(used) == 20
     assert len(set(map(id, used))) == 1
     assert one.connections == 100
-    assert proxy.stats().connections_opened == 100
+    counted = proxy.stats().instances[one.address]
+    assert (counted.connections_opened, counted.connections_idle, counted.in_flight) == (100, 100, 0)
 
 
 class _Noting(Conversation):

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from router.core.stats import InstanceStats
 from tests.proxy.conftest import KEY, RawClient, deployment, endpoint, post
 from tests.proxy.control import Control, told
 from tests.proxy.peers import Peer, answer_ok
@@ -101,6 +102,28 @@ async def test_counters_never_go_backwards(control: Control, peer: StartPeer, cl
     await told(lambda: control.stats().live == {200: 40})
     gate.set()
     await hanging.close()
+
+
+async def test_connections_are_counted_per_instance(
+    control: Control, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """Summed over both slots, past a kill; an instance that the table lists no more is not counted any more."""
+    gate = asyncio.Event()
+    one, other = await peer(answer_ok), await peer(answer_when(gate))
+    await control.apply(endpoint(deployment("blue", one), deployment("green", other)))
+    assert await score(client, control, 30) == [200] * 30
+    hanging = await control.client()
+    await hanging.send(post(b"{}", "azureml-model-deployment: green"))
+    await told(lambda: control.stats("green").instances[other.address] == InstanceStats(1, 0, 1))
+    opened = one.connections
+    await told(lambda: control.stats().instances[one.address] == InstanceStats(opened, opened, 0))
+    os.kill(control.pids[0], signal.SIGKILL)
+    await told(lambda: sum(status.restarts for status in control.proxies.statuses()))
+    assert control.stats().instances[one.address].connections_opened == opened
+    await control.apply(endpoint(deployment("blue", other)))
+    assert control.stats().instances.keys() <= {other.address}
+    assert control.stats("green").instances == {}
+    gate.set()
 
 
 async def test_drained_waits_for_the_last_request(control: Control, peer: StartPeer) -> None:
