@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Self
 
 import yaml
 from harness.processes import answers_http, free_port, http_text
-from harness.systems import ENDPOINT, PLAIN, ROOT, SCORING_PATH, Pauses, System, Work
+from harness.systems import ENDPOINT, PLAIN, ROOT, SCORING_PATH, UNTOLD, Pauses, System, Work
 from harness.wrk import Target
 
 from router.compiled import INTERPRETED, Compiled
 
+PEAK_S = 60.0  # for how long a proxy remembers its longest pause, at most
 BEARER = re.compile(r"Bearer ([^'\"\s]+)")
 
 
@@ -23,9 +25,11 @@ class TealDaemon(System):
     """`teal serve --try`: a control process, which carries no request, and its proxies and workers."""
 
     admin_port: int
+    _started_at: float = 0.0
 
     def start(self, core: int | None) -> Self:
         super().start(core)
+        self._started_at = time.monotonic()
         self.target = Target(url=self.target.url, key=self._printed_key())
         return self
 
@@ -33,6 +37,9 @@ class TealDaemon(System):
         return self.pids()[1:]
 
     def pauses(self) -> Pauses:
+        """As its metrics have them; nothing while the pauses of its start may be among them."""
+        if time.monotonic() < self._started_at + PEAK_S:
+            return UNTOLD
         text = http_text(self.admin_port, "/metrics") or ""
         return Pauses(
             gc_ms=longest_ms(text, "teal_gc_pause_max_seconds"),
