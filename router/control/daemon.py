@@ -402,10 +402,13 @@ class Daemon:
     def _metrics(self) -> MetricsSource:
         return MetricsSource(
             version=__version__,
-            generation=self._applier.table.generation,
+            table=self._applier.table,
             totals=self._proxies.totals(),
             deployments=self._applier.statuses(),
             ejected=self._proxies.ejected(),
+            held=frozenset(self._applier.held),
+            is_ready=not self._unready(),
+            problems=len(self.reloads.problems),
             processes=(control_facts(self._signs), *self._proxies.facts()),
             reloads=dict(self.reloads.counts),
             last_success=self.reloads.last_success,

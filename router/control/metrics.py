@@ -4,8 +4,9 @@ A scrape renders one frozen snapshot, so a deployment that is gone has no series
 No label value comes from a client.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -16,7 +17,11 @@ from router.control.metric_families import DEPLOYMENT, Row, counter, gauge, hist
 from router.control.process_metrics import ProcessFacts, process_metrics
 from router.control.states import DeploymentStatus, InstanceStatus
 from router.control.status import ReloadResult
-from router.core.stats import DeploymentStats, EndpointStats, ProcessStats, Totals
+from router.control.table_metrics import table_metrics
+from router.core.admission import ConnectionRefusal
+from router.core.lifecycle import ExitReason
+from router.core.stats import DeploymentStats, EndpointStats, MirrorOutcome, ProcessStats, Totals, UpstreamFailure
+from router.core.table import TableSpec
 
 _STATES = ("starting", "ready", "unready", "ejected", "draining", "backoff")
 _INSTANCE = (*DEPLOYMENT, "address")
@@ -30,19 +35,26 @@ class MetricsSource:
     """One snapshot of everything that is measured. Nobody changes what is in it afterwards.
 
     Attributes:
+        table: The newest; proxies may not have applied it yet.
         totals: Summed over all proxies that ever ran.
         processes: Of teal itself. What the system says of them is asked when the page is rendered.
         ejected: Addresses that at least one proxy has out of the choice.
+        held: Endpoints whose traffic does not follow the config yet.
+        is_ready: Whether `/readyz` says so.
+        problems: For which the config file on disk is refused.
         last_success: Unix time at which a config was last applied or found unchanged; None before the first.
     """
 
     version: str
-    generation: int
+    table: TableSpec
     totals: Totals
     deployments: tuple[DeploymentStatus, ...] = ()
     ejected: frozenset[str] = frozenset()
+    held: Collection[str] = ()
     processes: tuple[ProcessFacts, ...] = ()
+    is_ready: bool = False
     reloads: Mapping[ReloadResult, int] = field(default_factory=dict)
+    problems: int = 0
     last_success: float | None = None
 
 
@@ -72,8 +84,10 @@ class _Collector:
         yield from _load(deployments)
         yield from _connections(deployments)
         yield from _endpoints(endpoints)
+        yield _failures(endpoints)
         yield from _clients_and_copies(source.totals.process)
         yield from process_metrics(source.processes)
+        yield from table_metrics(source.table, counted=endpoints, ejected=source.ejected, held=source.held)
         yield from _instances(source.deployments, source.ejected)
         yield from _workers(source.deployments)
         yield from _config(source)
@@ -108,7 +122,11 @@ def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
         "teal_upstream_failures_total",
         "Failed attempts to get an answer from an instance, by reason.",
         (*DEPLOYMENT, "reason"),
-        (((*key, reason), number) for key, stats in deployments for reason, number in stats.failures.items()),
+        (
+            ((*key, reason), number)
+            for key, stats in deployments
+            for reason, number in _with_zeros(UpstreamFailure, stats.failures)
+        ),
     )
     yield histogram(
         "teal_request_duration_seconds",
@@ -181,13 +199,38 @@ def _endpoints(endpoints: Mapping[str, EndpointStats]) -> Iterator[Metric]:
         "teal_mirror_requests_total",
         "Copies of live requests that were due, by what became of them.",
         ("endpoint", "outcome"),
-        (((name, outcome), number) for name, stats in endpoints.items() for outcome, number in stats.mirror.items()),
+        (
+            ((name, outcome), number)
+            for name, stats in endpoints.items()
+            if stats.mirror or stats.mirror_bucket_bytes is not None
+            for outcome, number in _with_zeros(MirrorOutcome, stats.mirror)
+        ),
     )
     yield counter(
         "teal_mirror_bytes_total",
         "Bytes of request bodies that were sent as copies.",
         ("endpoint",),
         (((name,), stats.mirror_bytes) for name, stats in endpoints.items() if stats.mirror),
+    )
+
+
+def _failures(endpoints: Mapping[str, EndpointStats]) -> Metric:
+    reached_none = [((name, ""), stats.reasons) for name, stats in endpoints.items()]
+    reached_one = [
+        ((name, deployment), stats.reasons)
+        for name, of_endpoint in endpoints.items()
+        for deployment, stats in of_endpoint.deployments.items()
+    ]
+    return counter(
+        "teal_request_failures_total",
+        "Requests that the router refused, gave up or cut short, by reason: that in `x-teal-reason` and in the access "
+        "log. `deployment` is empty if they reached none.",
+        (*DEPLOYMENT, "reason"),
+        (
+            ((*key, reason), number)
+            for key, reasons in (*reached_none, *reached_one)
+            for reason, number in reasons.items()
+        ),
     )
 
 
@@ -201,14 +244,13 @@ def _clients_and_copies(process: ProcessStats) -> Iterator[Metric]:
         "teal_connections_refused_total",
         "Client connections that were refused, by reason.",
         ("reason",),
-        (((reason,), number) for reason, number in process.connections_refused.items()),
+        (((reason,), number) for reason, number in _with_zeros(ConnectionRefusal, process.connections_refused)),
     )
     yield CounterMetricFamily(
         "teal_access_log_dropped_total",
         "Lines of the access log that were dropped because nobody read them in time.",
         process.access_log_dropped,
     )
-    yield GaugeMetricFamily("teal_mirror_in_flight", "Copies that are on their way.", process.mirror_in_flight)
     yield GaugeMetricFamily(
         "teal_mirror_held_bytes", "Bytes of memory that copies on their way hold.", process.mirror_held_bytes
     )
@@ -253,7 +295,11 @@ def _workers(deployments: Sequence[DeploymentStatus]) -> Iterator[Metric]:
         "teal_worker_exits_total",
         "Worker processes that ended, by reason.",
         (*DEPLOYMENT, "reason"),
-        (((*status.key, reason), number) for status in managed for reason, number in status.worker_exits.items()),
+        (
+            ((*status.key, reason), number)
+            for status in managed
+            for reason, number in _with_zeros(ExitReason, status.worker_exits)
+        ),
     )
     yield gauge(
         "teal_worker_resident_memory_bytes",
@@ -276,7 +322,15 @@ def _config(source: MetricsSource) -> Iterator[Metric]:
         ("outcome",),
         (((outcome,), number) for outcome, number in source.reloads.items()),
     )
-    yield GaugeMetricFamily("teal_config_generation", "Number of the newest routing table.", source.generation)
+    yield GaugeMetricFamily("teal_config_generation", "Number of the newest routing table.", source.table.generation)
+    yield GaugeMetricFamily(
+        "teal_config_problems",
+        "Problems for which the config file on disk is refused; 0 while what it says is in force.",
+        source.problems,
+    )
+    yield GaugeMetricFamily(
+        "teal_ready", "1 while the router serves as the config asks, as /readyz says; otherwise 0.", source.is_ready
+    )
     if source.last_success is not None:
         yield GaugeMetricFamily(
             "teal_config_last_success_timestamp_seconds",
@@ -284,6 +338,11 @@ def _config(source: MetricsSource) -> Iterator[Metric]:
             source.last_success,
         )
     yield InfoMetricFamily("teal_build", "The version of teal that runs.", {"version": source.version})
+
+
+def _with_zeros(known: Any, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Every name of a `Literal` with its number: of a series that begins with 1, Prometheus does not see the first."""
+    yield from (dict.fromkeys(get_args(known), 0) | dict(counts)).items()
 
 
 def _by_code(deployments: _ByDeployment, pick: Callable[[DeploymentStats], Mapping[int, int]]) -> Iterator[Row]:

@@ -17,6 +17,8 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 _Key = TypeVar("_Key", int, str)
 
+#: What an attempt to get an answer from an instance fails of.
+UpstreamFailure = Literal["connect", "reset", "garbage", "timeout", "no_descriptors"]
 MirrorOutcome = Literal[
     "sent", "failed", "no_slot", "no_budget", "no_memory", "body_too_large", "not_ready", "target_busy", "marked"
 ]
@@ -51,7 +53,8 @@ class InstanceStats(msgspec.Struct):
 class DeploymentStats(msgspec.Struct):
     """One deployment. `live`, `pinned`, `mirrored` and `model` count answers by status code.
 
-    `mirrored` has the mirror target's own status; `in_flight` and `queued` are of this moment.
+    `mirrored` has the mirror target's own status. `failures` counts attempts on instances, `reasons` requests that
+    ended without the whole answer of one. `in_flight` and `queued` are of this moment.
     """
 
     live: dict[int, int] = {}
@@ -59,6 +62,7 @@ class DeploymentStats(msgspec.Struct):
     model: dict[int, int] = {}
     mirrored: dict[int, int] = {}
     failures: dict[str, int] = {}
+    reasons: dict[str, int] = {}
     duration: Histogram = msgspec.field(default_factory=Histogram)
     mirror_duration: Histogram = msgspec.field(default_factory=Histogram)
     request_bytes: int = 0
@@ -82,6 +86,8 @@ class DeploymentStats(msgspec.Struct):
         if record.model_status:
             count(self.model, record.model_status)
         count(self.live if record.route == "live" else self.pinned, record.status)
+        if record.reason:
+            count(self.reasons, record.reason)
         self._add(now - record.began, record.request_bytes, record.response_bytes)
 
     def answered(self, took_s: float, request_bytes: int, response_bytes: int) -> None:
@@ -107,11 +113,17 @@ class DeploymentStats(msgspec.Struct):
 
 
 class EndpointStats(msgspec.Struct):
-    """One endpoint: what never reached a deployment, and the fate of copies."""
+    """One endpoint: what never reached a deployment, by status code and by reason, and the fate of copies.
+
+    Copies in flight and bytes in the mirror's bucket are of this moment; None if nobody has looked.
+    """
 
     refused: dict[int, int] = {}
+    reasons: dict[str, int] = {}
     mirror: dict[str, int] = {}
     mirror_bytes: int = 0
+    mirror_in_flight: int = 0
+    mirror_bucket_bytes: float | None = None
     deployments: dict[str, DeploymentStats] = {}
 
     def deployment(self, name: str) -> DeploymentStats:
@@ -143,7 +155,6 @@ class ProcessStats(Vitals):
     connections_opened: int = 0
     connections_refused: dict[str, int] = {}
     access_log_dropped: int = 0
-    mirror_in_flight: int = 0
     mirror_held_bytes: int = 0
 
 
@@ -164,6 +175,7 @@ class Totals(msgspec.Struct):
         endpoint = self.endpoint(record.endpoint)
         if not record.deployment:
             count(endpoint.refused, record.status)
+            count(endpoint.reasons, record.reason)
         else:
             endpoint.deployment(record.deployment).request(record, now)
 
@@ -190,18 +202,18 @@ class Totals(msgspec.Struct):
         self.process.connections_opened += other.process.connections_opened
         _add_counts(self.process.connections_refused, other.process.connections_refused)
         self.process.access_log_dropped += other.process.access_log_dropped
-        self.process.mirror_in_flight += other.process.mirror_in_flight
         self.process.mirror_held_bytes += other.process.mirror_held_bytes
 
     def clear_gauges(self) -> None:
         """What a process had in hand ended with it; what it had counted stays."""
         for endpoint in self.endpoints.values():
+            endpoint.mirror_in_flight, endpoint.mirror_bucket_bytes = 0, None
             for deployment in endpoint.deployments.values():
                 deployment.in_flight = deployment.queued = 0
                 for instance in deployment.instances.values():
                     instance.connections_idle = instance.in_flight = 0
         self.process.connections = self.process.max_connections = 0
-        self.process.mirror_in_flight = self.process.mirror_held_bytes = 0
+        self.process.mirror_held_bytes = 0
 
 
 def count(counts: dict[_Key, int], key: _Key) -> None:
@@ -212,15 +224,19 @@ def count(counts: dict[_Key, int], key: _Key) -> None:
 
 
 def _add_endpoint(mine: EndpointStats, theirs: EndpointStats) -> None:
-    _add_counts(mine.refused, theirs.refused)
-    _add_counts(mine.mirror, theirs.mirror)
+    for field in ("refused", "reasons", "mirror"):
+        _add_counts(getattr(mine, field), getattr(theirs, field))
     mine.mirror_bytes += theirs.mirror_bytes
+    mine.mirror_in_flight += theirs.mirror_in_flight
+    # They take from one bucket, and who has looked last knows of less in it.
+    levels = [level for level in (mine.mirror_bucket_bytes, theirs.mirror_bucket_bytes) if level is not None]
+    mine.mirror_bucket_bytes = min(levels, default=None)
     for name, deployment in theirs.deployments.items():
         _add_deployment(mine.deployment(name), deployment)
 
 
 def _add_deployment(mine: DeploymentStats, theirs: DeploymentStats) -> None:
-    for field in ("live", "pinned", "model", "mirrored", "failures"):
+    for field in ("live", "pinned", "model", "mirrored", "failures", "reasons"):
         _add_counts(getattr(mine, field), getattr(theirs, field))
     mine.duration.add(theirs.duration)
     mine.mirror_duration.add(theirs.mirror_duration)

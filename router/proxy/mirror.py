@@ -123,15 +123,23 @@ class Mirror:
         return self._held.own
 
     def sweep(self) -> None:
-        """Close idle connections; forget budgets that no table and no copy needs, keep up with what others take."""
+        """Close idle connections; forget budgets that no table and no copy needs."""
         self.pool.sweep()
         listed = {endpoint.spec.name for endpoint in self.runtime.table.endpoints}
         gone = [name for name, budget in self._budgets.items() if name not in listed and not budget.in_flight.own]
         for name in gone:
             self._budgets.pop(name).close()
+
+    def measure(self) -> None:
+        """Tell what the copies of each endpoint use up, and keep up with what other proxies take."""
         now = self.runtime.now()
-        for budget in self._budgets.values():
-            budget.bucket.level(now)
+        for endpoint in self.runtime.table.endpoints:
+            if endpoint.has_mirror:
+                self._budget(endpoint.spec)
+        for name, budget in self._budgets.items():
+            numbers = self.runtime.totals.endpoint(name)
+            numbers.mirror_in_flight = budget.in_flight.own
+            numbers.mirror_bucket_bytes = max(0.0, budget.bucket.level(now))
 
     def close(self) -> None:
         """Cut every copy in flight."""

@@ -104,6 +104,7 @@ class ProxyProcess:
             match message:
                 case Apply():
                     self._runtime.apply(message)
+                    self._mirror.measure()
                     if self._ledger is not None:
                         self._ledger.beat()
                     link.tell(Applied(message.table.generation))
@@ -127,7 +128,7 @@ class ProxyProcess:
             due = max(due, now - _STATS_EVERY_S)
             process.connections = self._clients.open_now
             process.max_connections = self._entrance.max_connections
-            process.mirror_in_flight = self._mirror.in_flight
+            self._mirror.measure()
             process.mirror_held_bytes = self._mirror.held_bytes
             self._checks.sweep()
             if self._ledger is not None:

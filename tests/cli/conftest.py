@@ -15,6 +15,7 @@ from router.control.metrics import MetricsSource
 from router.control.states import InstanceStatus
 from router.control.status import DeploymentView, EndpointView, Latency, ProxyStatus, RouterStatus, latency
 from router.core.stats import BUCKETS_S, Totals
+from router.core.table import TableSpec
 from tests.cli.fake_daemon import FakeDaemon
 
 Teal = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]
@@ -112,7 +113,7 @@ async def state_dir(status: RouterStatus, tmp_path: Path) -> AsyncIterator[Path]
     site = AdminSite(
         AdminAddresses(socket=socket_path(tmp_path / "state")),
         status=lambda: status,
-        metrics=lambda: MetricsSource(version="0.1.0", generation=7, totals=Totals()),
+        metrics=lambda: MetricsSource(version="0.1.0", table=TableSpec(generation=7), totals=Totals()),
         readiness=list,
         reload=lambda: None,
     )

@@ -17,6 +17,7 @@ from router.control.status import RouterStatus
 from router.control.status_page import PAGE
 from router.core.rules import HostPort
 from router.core.stats import Totals
+from router.core.table import TableSpec
 
 ANY_PORT = HostPort("127.0.0.1", 0)
 STATUS = RouterStatus(
@@ -45,7 +46,7 @@ class Daemon:
         return AdminSite(
             addresses,
             status=lambda: STATUS,
-            metrics=lambda: MetricsSource(version="0.1.0", generation=7, totals=Totals()),
+            metrics=lambda: MetricsSource(version="0.1.0", table=TableSpec(generation=7), totals=Totals()),
             readiness=lambda: self.reasons,
             reload=self.reload,
         )

@@ -10,6 +10,7 @@ from router.control.metrics import MetricsSource, render
 from router.control.process_metrics import ProcessFacts
 from router.control.states import DeploymentKey, DeploymentStatus, InstanceStatus
 from router.core.stats import DeploymentStats, EndpointStats, InstanceStats, ProcessStats, Totals
+from router.core.table import EndpointSpec, TableSpec
 
 BLUE = {"endpoint": "churn", "deployment": "blue"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -19,6 +20,7 @@ def totals() -> Totals:
     blue = DeploymentStats(
         live={200: 9, 424: 1}, pinned={200: 2}, model={200: 11, 500: 1}, failures={"reset": 1}, mirrored={200: 3}
     )
+    blue.reasons = {"upstream_reset": 1}
     blue.duration.observe(0.004)
     blue.duration.observe(0.2)
     blue.mirror_duration.observe(0.03)
@@ -27,8 +29,9 @@ def totals() -> Totals:
     blue.instances["unix:/1"] = InstanceStats(connections_opened=1)
     blue.request_bytes, blue.response_bytes = 1000, 2000
     churn = EndpointStats(refused={401: 7}, mirror={"sent": 3, "no_budget": 8}, mirror_bytes=900)
+    churn.reasons = {"key_auth_access_denied": 7}
     churn.deployments["blue"] = blue
-    process = ProcessStats(connections=12, connections_opened=34, access_log_dropped=5, mirror_in_flight=1)
+    process = ProcessStats(connections=12, connections_opened=34, access_log_dropped=5)
     process.max_connections, process.connections_refused = 50, {"too_many": 3}
     return Totals(endpoints={"churn": churn, "": EndpointStats(refused={404: 2})}, process=process)
 
@@ -45,19 +48,22 @@ def deployment() -> DeploymentStatus:
             InstanceStatus(name="3", address="unix:/3", state="backoff"),
         ),
         workers_started=6,
-        worker_exits={"SIGKILL": 2},
+        worker_exits={"killed": 2},
     )
 
 
 def source() -> MetricsSource:
     return MetricsSource(
         version="0.1.0",
-        generation=7,
+        table=TableSpec(generation=7, endpoints=(EndpointSpec(name="churn"),)),
         totals=totals(),
         deployments=(deployment(),),
         ejected=frozenset({"unix:/1", "unix:/2"}),
         processes=(ProcessFacts(name="control", pid=os.getpid()),),
+        held={"churn"},
+        is_ready=True,
         reloads={"applied": 3, "refused": 1},
+        problems=2,
         last_success=1_700_000_000.5,
     )
 
@@ -86,6 +92,9 @@ def samples() -> Samples:
         ("teal_model_responses_total", {**BLUE, "code": "500"}, 1),
         ("teal_mirror_responses_total", {**BLUE, "code": "200"}, 3),
         ("teal_upstream_failures_total", {**BLUE, "reason": "reset"}, 1),
+        ("teal_upstream_failures_total", {**BLUE, "reason": "timeout"}, 0),
+        ("teal_request_failures_total", {**BLUE, "reason": "upstream_reset"}, 1),
+        ("teal_request_failures_total", {**BLUE, "deployment": "", "reason": "key_auth_access_denied"}, 7),
         ("teal_request_duration_seconds_count", BLUE, 2),
         ("teal_request_duration_seconds_sum", BLUE, 0.204),
         ("teal_request_duration_seconds_bucket", {**BLUE, "le": "0.0025"}, 0),
@@ -104,24 +113,29 @@ def samples() -> Samples:
         ("teal_requests_refused_total", {"endpoint": "churn", "code": "401"}, 7),
         ("teal_requests_refused_total", {"endpoint": "", "code": "404"}, 2),
         ("teal_mirror_requests_total", {"endpoint": "churn", "outcome": "no_budget"}, 8),
+        ("teal_mirror_requests_total", {"endpoint": "churn", "outcome": "no_slot"}, 0),
         ("teal_mirror_bytes_total", {"endpoint": "churn"}, 900),
         ("teal_connections", {}, 12),
         ("teal_max_connections", {}, 50),
         ("teal_connections_opened_total", {}, 34),
         ("teal_connections_refused_total", {"reason": "too_many"}, 3),
         ("teal_access_log_dropped_total", {}, 5),
-        ("teal_mirror_in_flight", {}, 1),
+        ("teal_connections_refused_total", {"reason": "no_descriptors"}, 0),
         ("teal_instances", {**BLUE, "state": "ready"}, 1),
         ("teal_instances", {**BLUE, "state": "ejected"}, 1),
         ("teal_instances", {**BLUE, "state": "draining"}, 1),
         ("teal_instances", {**BLUE, "state": "backoff"}, 1),
         ("teal_instances", {**BLUE, "state": "unready"}, 0),
         ("teal_workers_started_total", BLUE, 6),
-        ("teal_worker_exits_total", {**BLUE, "reason": "SIGKILL"}, 2),
+        ("teal_worker_exits_total", {**BLUE, "reason": "killed"}, 2),
+        ("teal_worker_exits_total", {**BLUE, "reason": "memory"}, 0),
         ("teal_worker_resident_memory_bytes", {**BLUE, "worker": "0"}, 5_000_000),
         ("teal_worker_cpu_seconds_total", {**BLUE, "worker": "0"}, 1.5),
         ("teal_config_reloads_total", {"outcome": "applied"}, 3),
         ("teal_config_generation", {}, 7),
+        ("teal_config_problems", {}, 2),
+        ("teal_ready", {}, 1),
+        ("teal_traffic_held", {"endpoint": "churn"}, 1),
         ("teal_config_last_success_timestamp_seconds", {}, 1_700_000_000.5),
         ("teal_build_info", {"version": "0.1.0"}, 1),
     ],
@@ -133,7 +147,7 @@ def test_sample(samples: Samples, name: str, labels: dict[str, str], expected: f
 
 def test_removed_deployment_disappears(samples: Samples) -> None:
     """No series outlives its deployment."""
-    after = scrape(MetricsSource(version="0.1.0", generation=8, totals=Totals()))
+    after = scrape(MetricsSource(version="0.1.0", table=TableSpec(generation=8), totals=Totals()))
     assert any(("deployment", "blue") in labels for _, labels in samples)
     assert not any(("endpoint", "churn") in labels for _, labels in after)
 
@@ -149,7 +163,9 @@ def test_upstreams_have_no_worker_series() -> None:
     upstream = DeploymentStatus(
         key=DeploymentKey(("churn", "far")), kind="upstreams", provisioning_state="Succeeded", workers_started=0
     )
-    shown = scrape(MetricsSource(version="0.1.0", generation=1, totals=Totals(), deployments=(upstream,)))
+    shown = scrape(
+        MetricsSource(version="0.1.0", table=TableSpec(generation=1), totals=Totals(), deployments=(upstream,))
+    )
     labels = frozenset({"endpoint": "churn", "deployment": "far"}.items())
     assert ("teal_workers_started_total", labels) not in shown
     assert shown["teal_instances", labels | {("state", "ready")}] == 0

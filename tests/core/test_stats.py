@@ -37,17 +37,19 @@ def test_a_request_is_counted_where_it_went() -> None:
 def test_a_request_that_no_model_answered_counts_no_model_status() -> None:
     """A timeout has a client status only."""
     totals = Totals()
-    totals.request(record(status=408), now=11.0)
+    totals.request(record(status=408, reason="upstream_timeout"), now=11.0)
     blue = totals.endpoints["churn"].deployments["blue"]
-    assert (blue.live, blue.model) == ({408: 1}, {})
+    assert (blue.live, blue.model, blue.reasons) == ({408: 1}, {}, {"upstream_timeout": 1})
 
 
 def test_a_refused_request_counts_at_its_endpoint() -> None:
     """What chose no deployment is counted apart; without an endpoint, under the empty name."""
     totals = Totals()
-    totals.request(record(deployment="", status=401), now=11.0)
-    totals.request(record(endpoint="", deployment="", status=404), now=11.0)
+    totals.request(record(deployment="", status=401, reason="key_auth_access_denied"), now=11.0)
+    totals.request(record(endpoint="", deployment="", status=404, reason="endpoint_not_found"), now=11.0)
     assert (totals.endpoints["churn"].refused, totals.endpoints[""].refused) == ({401: 1}, {404: 1})
+    assert totals.endpoints["churn"].reasons == {"key_auth_access_denied": 1}
+    assert totals.endpoints[""].reasons == {"endpoint_not_found": 1}
     assert totals.endpoints["churn"].deployments == {}
 
 
@@ -57,17 +59,19 @@ def filled() -> Totals:
     churn = totals.endpoint("churn")
     count(churn.refused, 401)
     count(churn.mirror, "sent")
-    churn.mirror_bytes = 7
+    count(churn.reasons, "key_auth_access_denied")
+    churn.mirror_bytes, churn.mirror_in_flight, churn.mirror_bucket_bytes = 7, 2, 900.0
     blue = churn.deployment("blue")
     count(blue.mirrored, 200)
     count(blue.failures, "reset")
+    count(blue.reasons, "upstream_reset")
     blue.mirror_duration.observe(0.25)
     at_a = blue.instance("unix:/a")
     at_a.connections_opened, at_a.connections_idle, at_a.in_flight = 2, 1, 4
     blue.in_flight, blue.queued = 4, 1
     process = totals.process
     process.connections, process.connections_opened, process.access_log_dropped = 6, 9, 1
-    process.mirror_in_flight, process.mirror_held_bytes, process.gc_pauses = 2, 100, 3
+    process.mirror_held_bytes, process.gc_pauses = 100, 3
     process.max_connections = 50
     count(process.connections_refused, "too_many")
     return totals
@@ -80,12 +84,26 @@ def test_totals_of_two_processes_add_up() -> None:
     churn = total.endpoints["churn"]
     blue = churn.deployments["blue"]
     assert (churn.refused, churn.mirror, churn.mirror_bytes) == ({401: 2}, {"sent": 2}, 14)
+    assert (churn.reasons, churn.mirror_in_flight) == ({"key_auth_access_denied": 2}, 4)
     assert (blue.live, blue.model, blue.mirrored, blue.failures) == ({200: 2}, {200: 2}, {200: 2}, {"reset": 2})
     assert (blue.request_bytes, blue.response_bytes) == (6, 10)
     assert blue.instances == {"unix:/a": InstanceStats(connections_opened=4, connections_idle=2, in_flight=8)}
+    assert blue.reasons == {"upstream_reset": 2}
     assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
     assert (total.process.connections, total.process.connections_opened, total.process.gc_pauses) == (12, 18, 3)
     assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many": 2})
+
+
+@pytest.mark.parametrize(("mine", "theirs", "expected"), [(None, None, None), (5.0, None, 5.0), (7.0, 3.0, 3.0)])
+def test_the_bucket_that_all_take_from_is_not_added_up(
+    mine: float | None, theirs: float | None, expected: float | None
+) -> None:
+    """Its level is the lowest that anybody knows of."""
+    total, other = Totals(), Totals()
+    total.endpoint("churn").mirror_bucket_bytes = mine
+    other.endpoint("churn").mirror_bucket_bytes = theirs
+    total.add(other)
+    assert total.endpoints["churn"].mirror_bucket_bytes == expected
 
 
 def test_adding_leaves_the_other_alone() -> None:
@@ -109,11 +127,13 @@ def test_what_a_process_had_in_hand_ends_with_it() -> None:
     """Folding keeps counters and drops gauges."""
     base = filled()
     base.clear_gauges()
-    blue = base.endpoints["churn"].deployments["blue"]
+    churn = base.endpoints["churn"]
+    blue = churn.deployments["blue"]
     assert (blue.in_flight, blue.queued, blue.live) == (0, 0, {200: 1})
     assert blue.instances == {"unix:/a": InstanceStats(connections_opened=2)}
+    assert (churn.mirror_in_flight, churn.mirror_bucket_bytes, churn.mirror_bytes) == (0, None, 7)
     process = base.process
-    assert (process.connections, process.mirror_in_flight, process.mirror_held_bytes) == (0, 0, 0)
+    assert (process.connections, process.mirror_held_bytes) == (0, 0)
     assert (process.connections_opened, process.access_log_dropped) == (9, 1)
     assert (process.max_connections, process.connections_refused) == (0, {"too_many": 1})
 

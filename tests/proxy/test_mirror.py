@@ -384,3 +384,23 @@ async def test_half_of_the_requests_are_mirrored_at_half(
         await status_of(client, proxy)
     await proxy.settled()
     assert 120 < outcomes(proxy)["sent"] < 280  # eight standard deviations
+
+
+async def test_what_copies_use_up_is_told(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A copy on its way has a slot and has paid from the bucket; before the first one the bucket is full."""
+    gate = asyncio.Event()
+    shadow = await peer(answer_when(gate))
+    proxy.apply(mirrored(await peer(answer_ok), shadow, rate_bytes_per_s=1e-9, burst_bytes=1000))
+    told = proxy.runtime.totals.endpoint("churn")
+    proxy.mirror.measure()
+    assert (told.mirror_in_flight, told.mirror_bucket_bytes) == (0, 1000)
+    client = await raw()
+    await client.send(post(b"x" * 600))
+    await client.answer()
+    await shadow.requests(1)
+    proxy.mirror.measure()
+    assert (told.mirror_in_flight, told.mirror_bucket_bytes) == (1, pytest.approx(400))
+    gate.set()
+    await proxy.settled()
+    proxy.mirror.measure()
+    assert (told.mirror_in_flight, told.mirror_bucket_bytes) == (0, pytest.approx(400))

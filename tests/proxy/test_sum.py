@@ -296,7 +296,8 @@ async def test_the_bucket_of_copies_is_there_once(control: Control, peer: StartP
     assert await score(control, 0, 1) == {200}
     await told(lambda: outcomes(control) == {"sent": 1})
     assert await score(control, 1, 1) == {200}
-    await told(lambda: outcomes(control) == {"sent": 1, "no_budget": 1})
+    await told(lambda: outcomes(control) == {"sent": 2})
+    await told(lambda: control.proxies.totals().endpoint("churn").mirror_bucket_bytes == pytest.approx(4, abs=0.1))
     assert await score(control, 0, 4) == {200}
     await told(lambda: outcomes(control) == {"sent": 4, "no_budget": 2})
 
