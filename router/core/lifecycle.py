@@ -2,7 +2,8 @@
 
 Rules
 - A process is ready once it says so; nothing else delays it.
-- Anything doubtful (no heartbeat, a failing readiness probe) takes it out of the choice, until no doubt is left.
+- Anything doubtful (no heartbeat, SIGSTOP, a failing readiness probe) takes it out of the choice, until no doubt is
+  left.
 - A fault (init() hangs, liveness, stopped, memory) has it killed at once, and started again like a crash.
 - A start that fails, and a crash, wait `BACKOFF_BASE_S` before the next start, twice as long each further time, up to
   `BACKOFF_MAX_S`. Having been ready for `STEADY_S` makes the next crash the first one again.
@@ -34,7 +35,7 @@ ExitReason = Literal[
     "ok", "crashed", "killed", "init_failed", "init_timeout", "liveness", "stopped", "memory", "environment"
 ]
 #: Why a process that runs is out of the choice.
-Doubt = Literal["heartbeat", "readiness"]
+Doubt = Literal["heartbeat", "readiness", "stopped"]
 
 
 class State(Enum):

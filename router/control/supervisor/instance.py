@@ -308,13 +308,21 @@ class Instance:
 
     def _judge_usage(self, pid: int, now: float) -> None:
         self._usage = read_usage(pid)
-        is_stopped = self._usage is not None and self._usage.is_stopped
-        self._stopped_at = (self._stopped_at or now) if is_stopped else None
-        if self._stopped_at is not None and now - self._stopped_at > self.spec.liveness.period_s:
-            self._fault("stopped", f"the process was stopped for over {self.spec.liveness.period_s:g} s")
+        self._judge_stopped(self._usage is not None and self._usage.is_stopped, now)
         limit = self.spec.max_memory_bytes
         if limit is not None and (used := memory_bytes(pid)) > limit:
             self._fault("memory", f"used {used} bytes of memory, at most {limit} (max_memory_bytes)")
+
+    def _judge_stopped(self, is_stopped: bool, now: float) -> None:
+        """A process that stands still answers nobody: it is left out at once, and replaced if it stays so."""
+        if not is_stopped:
+            self._stopped_at = None
+            self._change(lambda now: self.lifecycle.trust("stopped", now))
+            return
+        self._stopped_at = self._stopped_at or now
+        self._change(lambda now: self.lifecycle.doubt("stopped", "the process is stopped", now))
+        if now - self._stopped_at > self.spec.liveness.period_s:
+            self._fault("stopped", f"the process was stopped for over {self.spec.liveness.period_s:g} s")
 
     def _fault(self, reason: ExitReason, text: str) -> None:
         self._change(lambda now: self.lifecycle.fault(reason, text, now))

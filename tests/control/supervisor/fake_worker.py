@@ -43,7 +43,8 @@ listener = socket.socket(fileno=options.fd)
 listener.settimeout(0.1)
 notify(f"READY=1\nMAINPID={os.getpid()}")
 while True:
-    notify("WATCHDOG=1")
+    if not Path(options.code_dir, "silent").exists():
+        notify("WATCHDOG=1")
     try:
         client, _ = listener.accept()
     except TimeoutError:

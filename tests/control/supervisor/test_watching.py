@@ -98,14 +98,26 @@ async def test_stopped_worker_is_replaced(bench: Bench, quick: Probe) -> None:
     assert set(bench.status.worker_exits) <= {"stopped", "liveness"}
 
 
-async def test_silent_worker_leaves_the_choice_and_returns(bench: Bench) -> None:
-    """No heartbeat for three seconds takes it out; the same process returns with its next one."""
+async def test_stopped_worker_leaves_the_choice_and_returns(bench: Bench) -> None:
+    """SIGSTOP takes it out long before its liveness period is over; after SIGCONT the same process returns."""
     await bench.serving()
     pid = bench.pid()
     os.kill(pid, signal.SIGSTOP)
     await bench.until(lambda: bench.states == ["unready"])
-    assert (bench.ready, bench.instances[0].reason) == ([], "no heartbeat for 3 s")
+    assert (bench.ready, bench.instances[0].reason) == ([], "the process is stopped")
     os.kill(pid, signal.SIGCONT)
+    await bench.until(bench.has_settled)
+    assert (bench.pid(), bench.status.worker_exits) == (pid, {})
+
+
+async def test_silent_worker_leaves_the_choice_and_returns(bench: Bench) -> None:
+    """No heartbeat for three seconds takes it out; the same process returns with its next one."""
+    spec = await bench.serving()
+    pid = bench.pid()
+    (spec.code_dir / "silent").touch()
+    await bench.until(lambda: bench.states == ["unready"])
+    assert (bench.ready, bench.instances[0].reason) == ([], "no heartbeat for 3 s")
+    (spec.code_dir / "silent").unlink()
     await bench.until(bench.has_settled)
     assert (bench.pid(), bench.status.worker_exits) == (pid, {})
 
