@@ -5,7 +5,8 @@ Rules
   that order: what is refused for one reason has not paid for the next.
 - A copy shares nothing with its live request but the bytes of the body: own turn, own connections, own deadline.
 - It waits in its target's queue like any request, unless that carries live traffic: then it takes a free place or none.
-- Its answer is read within bounds and dropped.
+- Its answer is read within bounds and dropped. What is read of a large one has to be paid for too, afterwards, so that
+  a target that floods us gets fewer copies instead of the time of live requests.
 - Every request that was sampled ends in exactly one outcome.
 """
 
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 MAX_HELD_BYTES = 64 * 2**20
 #: Bytes of an answer that are read before its connection is given up instead.
 _MAX_ANSWER_BYTES = 2**20
+#: Bytes of an answer that cost nothing: as much as comes with one or two reads.
+_FREE_ANSWER_BYTES = 2**16
 _OUTCOMES: Mapping[type[RouterError], MirrorOutcome] = {NoReadyInstance: "not_ready", QueueFull: "target_busy"}
 
 
@@ -107,7 +110,10 @@ class Mirror:
         self.copies.discard(copy)
         size = len(copy.outgoing.body)
         self._held.give_back(size)
-        self._budgets[endpoint.spec.name].in_flight.give_back(1)
+        budget = self._budgets[endpoint.spec.name]
+        budget.in_flight.give_back(1)
+        if copy.read_bytes > _FREE_ANSWER_BYTES:
+            budget.bucket.reserve(copy.read_bytes - _FREE_ANSWER_BYTES, self.runtime.now())
         numbers = self.runtime.totals.endpoint(endpoint.spec.name)
         count(numbers.mirror, copy.outcome)
         if copy.outcome == "sent":
@@ -183,7 +189,8 @@ class Copy(DirectExchange):
         may_wait = not endpoint.is_live(target.name)
         super().__init__(runtime, mirror.pool, deployment, may_resend=False, may_wait=may_wait)
         self.outcome: MirrorOutcome = "failed"
-        self._read_bytes = 0
+        self.read_bytes = 0  # of its answer
+        self._is_too_large = False
         deployment.enter()
         self.endpoint = endpoint
         self.outgoing = outgoing
@@ -212,17 +219,19 @@ class Copy(DirectExchange):
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True
+        self._is_too_large = head.has_body and head.length is not None and head.length > _MAX_ANSWER_BYTES
         runtime = self._runtime
         numbers = runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
         count(numbers.mirrored, head.status)
         numbers.mirror_duration.observe(runtime.now() - self._began)
 
     def flush(self, parts: list[bytes]) -> None:
-        self._read_bytes += sum(map(len, parts))
-        if self._read_bytes > _MAX_ANSWER_BYTES:
+        self.read_bytes += sum(map(len, parts))
+        if self._is_too_large or self.read_bytes > _MAX_ANSWER_BYTES:
             self._end("sent")  # the connection is given up: what follows is not worth reading
 
     def end(self, parts: list[bytes]) -> None:
+        self.read_bytes += sum(map(len, parts))
         self.finish()
         self._end("sent")
 

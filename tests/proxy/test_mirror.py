@@ -61,6 +61,14 @@ async def flood(conversation: Conversation) -> None:
         await conversation.send(b"x" * 100_000)
 
 
+async def flood_unannounced(conversation: Conversation) -> None:
+    """An answer in chunks, without end."""
+    await conversation.request()
+    await conversation.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(10_000):
+        await conversation.send(b"186a0\r\n" + b"x" * 100_000 + b"\r\n")
+
+
 async def break_off(conversation: Conversation) -> None:
     await conversation.request()
     await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
@@ -78,7 +86,14 @@ def constant(head: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("script", "outcome"),
-    [(reset, "failed"), (talk_garbage, "failed"), (flood, "sent"), (break_off, "failed"), (fail, "sent")],
+    [
+        (reset, "failed"),
+        (talk_garbage, "failed"),
+        (flood, "sent"),
+        (flood_unannounced, "sent"),
+        (break_off, "failed"),
+        (fail, "sent"),
+    ],
 )
 async def test_whatever_the_target_does_the_live_answer_is_the_same(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw, script: Script, outcome: str
@@ -97,7 +112,7 @@ async def test_whatever_the_target_does_the_live_answer_is_the_same(
     await proxy.settled()
     counted = outcomes(proxy)
     assert sum(counted.values()) == 10
-    assert set(counted) <= {outcome, "not_ready"}
+    assert set(counted) <= {outcome, "not_ready", "no_budget"}
     assert proxy.stats().live == {200: 11}
     assert proxy.stats().failures == {}
 
@@ -167,6 +182,28 @@ async def test_a_copy_is_given_up_after_its_targets_timeout(
     await ended.wait()
     await proxy.settled()
     assert outcomes(proxy) == {"failed": 1}
+
+
+async def test_a_flood_of_answers_is_paid_for(proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession) -> None:
+    """About a megabyte is read of each answer; what that takes from the bucket, later copies lack."""
+    live, shadow = await peer(answer_ok), await peer(flood_unannounced)
+    proxy.apply(mirrored(live, shadow, rate_bytes_per_s=1e-9, burst_bytes=1_500_000))
+    for _ in range(4):
+        assert await status_of(client, proxy) == 200
+        await proxy.settled()
+    assert outcomes(proxy) == {"sent": 2, "no_budget": 2}
+
+
+async def test_an_answer_that_announces_a_flood_is_hardly_read(
+    proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """It is given up with its head, so it takes next to nothing from the bucket."""
+    live, shadow = await peer(answer_ok), await peer(flood)
+    proxy.apply(mirrored(live, shadow, rate_bytes_per_s=1e-9, burst_bytes=1_500_000))
+    for _ in range(4):
+        assert await status_of(client, proxy) == 200
+        await proxy.settled()
+    assert outcomes(proxy) == {"sent": 4}
 
 
 async def test_an_empty_bucket_drops_copies(proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession) -> None:

@@ -153,7 +153,7 @@ class MirrorConfig(Config):
 
     rate_bytes_per_s: Annotated[Bytes, Field(gt=0)] = Field(
         default=5_000_000,
-        description="Bytes of copies per second. A copy that does not fit is dropped whole and counted.",
+        description="Bytes per second of copies, and of answers over 64 KiB. A copy that does not fit is dropped.",
     )
     burst_bytes: Annotated[Bytes, Field(gt=0)] = Field(
         default=5_000_000, description="Bytes of copies that may be sent at once after a quiet time."
