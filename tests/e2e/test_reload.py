@@ -154,6 +154,7 @@ async def test_what_needs_a_restart_is_said(serve, project: Project) -> None:
     warned = await teal.after(project.save, '"config.needs_restart"')
     assert warned["fields"] == ["listen"]
     await teal.said('"worker.ready".*"green"')
+    await teal.reads_ready()  # the proxies have heard of it, too
     assert (await ask(url, deployment="green")).text == '"green"'
 
 
