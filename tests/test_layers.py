@@ -10,12 +10,21 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT) for folder in ("router", "workers") for path in (ROOT / folder).rglob("*.py"))
 
 #: What each part of the program may import of the program. `router` itself holds the version.
-BOTTOM = ("router", "router.compiled", "router.core", "router.line_writer", "router.logs", "router.vitals")
+BOTTOM = (
+    "router",
+    "router.compiled",
+    "router.core",
+    "router.line_writer",
+    "router.logs",
+    "router.tls",
+    "router.vitals",
+)
 ALLOWED = {
     "router.compiled": (),
     "router.core": ("router.core",),
     "router.line_writer": (),
     "router.logs": ("router.line_writer",),
+    "router.tls": (),
     "router.vitals": ("router.core",),
     "router.proxy": (*BOTTOM, "router.proxy"),
     "router.control": (*BOTTOM, "router.control"),

@@ -1,11 +1,12 @@
 """`teal check` and `teal schema`."""
 
 import sys
+import time
 from pathlib import Path
 
 from router.cli.commands import DEFAULT_CONFIG
 from router.cli.errors import Refused
-from router.control.config.check import located_asset_problems
+from router.control.config.check import located_asset_problems, located_expiry
 from router.control.config.load import ConfigError, Loaded, load_config
 from router.control.config.problem import Problem
 from router.control.config.schema import json_schema
@@ -21,7 +22,7 @@ def check(file: str = DEFAULT_CONFIG) -> None:
         loaded = load_config(Path(file))
     except ConfigError as error:
         raise _refusal(error.problems) from error
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *located_expiry(loaded, time.time())):
         print(f"{warning} (warning)", file=sys.stderr)
     problems = located_asset_problems(loaded)
     if problems:

@@ -1,5 +1,8 @@
 """`teal online-endpoint invoke`: a scoring request as any client sends it, through the proxy."""
 
+import json
+import ssl
+from hashlib import sha256
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +45,9 @@ def invoke(name: str, request_file: str, deployment_name: str | None = None, sta
         headers["authorization"] = f"Bearer {_credential(daemon, name)}"
     if deployment_name:
         headers[_DEPLOYMENT] = deployment_name
-    answer = _post(endpoint["scoring_uri"], body, headers)
+    uri = endpoint["scoring_uri"]
+    connection = _connection(uri, _fingerprint(daemon) if uri.startswith("https:") else None)
+    answer = _post(connection, uri, body, headers)
     if answer.status != 200:
         raise Refused(_failure(name, answer))
     return answer.text
@@ -60,12 +65,25 @@ def _credential(daemon: Daemon, endpoint: str) -> str:
     return str(credentials.get("primaryKey") or credentials["accessToken"])
 
 
-def _post(uri: str, body: bytes, headers: dict[str, str]) -> _Answer:
+def _fingerprint(daemon: Daemon) -> str:
+    """The SHA-256 of the certificate that the daemon serves."""
+    tls = json.loads(daemon.get("/status"))["tls"] or {}
+    if not tls.get("certificate"):
+        raise Refused([f"the router refuses clients: {tls.get('problem') or 'it has no certificate'}"])
+    return str(tls["certificate"]["sha256"])
+
+
+def _connection(uri: str, fingerprint: str | None) -> HTTPConnection:
     url = urlsplit(uri)
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT_S)
+    host = url.hostname or ""
+    if fingerprint is None:
+        return HTTPConnection(host, url.port, timeout=_TIMEOUT_S)
+    return _PinnedConnection(host, url.port, fingerprint)
+
+
+def _post(connection: HTTPConnection, uri: str, body: bytes, headers: dict[str, str]) -> _Answer:
     try:
-        connection.request("POST", url.path, body, headers)
+        connection.request("POST", urlsplit(uri).path, body, headers)
         response = connection.getresponse()
         text = response.read().decode(response.headers.get_content_charset("utf-8"), "replace")
     except (OSError, HTTPException, LookupError) as error:
@@ -88,3 +106,22 @@ def _failure(name: str, answer: _Answer) -> list[str]:
     line += f" ({answer.reason})" if answer.reason else ""
     line += f"; the model itself answered {answer.model_status}" if answer.model_status else ""
     return [line, answer.text] if answer.text else [line]
+
+
+class _PinnedConnection(HTTPSConnection):
+    """Trusts the one certificate that the daemon says is its own: it names hosts, and this is a loopback address."""
+
+    sock: ssl.SSLSocket
+
+    def __init__(self, host: str, port: int | None, fingerprint: str) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__(host, port, timeout=_TIMEOUT_S, context=context)
+        self._fingerprint = fingerprint
+
+    def connect(self) -> None:
+        super().connect()
+        if sha256(self.sock.getpeercert(binary_form=True) or b"").hexdigest() != self._fingerprint:
+            self.close()
+            raise ConnectionError("it shows another certificate than the daemon has; somebody else is in between")

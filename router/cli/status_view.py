@@ -12,6 +12,8 @@ from router.control.status import DeploymentView, EndpointView, RouterStatus
 
 _STATE_STYLES = {"Succeeded": "green", "Failed": "bold red"}
 _UNKNOWN = "-"
+#: What is left of a certificate that should have been replaced by now.
+_SOON_S = 14 * 86400
 _COLUMNS = ("weight", "seen", "mirror", "req/s", "p50 ms", "p99 ms", "in flight", "queued")
 
 
@@ -23,7 +25,7 @@ def picture(history: History, *, now: float) -> RenderableType:
     """
     status = history.latest
     recent = history.recent()
-    parts: list[RenderableType] = [_head(status, now), *_problems(status)]
+    parts: list[RenderableType] = [_head(status, now), *_problems(status), *_tls(status, now)]
     for endpoint in status.endpoints:
         parts += [
             Text(),
@@ -54,6 +56,20 @@ def _problems(status: RouterStatus) -> Iterator[Text]:
     if status.config_problems:
         yield Text("\nThe config file on disk is refused; the last good one runs:", "bold red")
         yield Text("\n".join(status.config_problems), "red")
+
+
+def _tls(status: RouterStatus, now: float) -> Iterator[Text]:
+    tls = status.tls
+    if tls is None:
+        return
+    if tls.certificate is not None:
+        left_s = tls.certificate.not_after - now
+        ends = f"expires in {_age(left_s)}" if left_s > 0 else f"expired {_age(-left_s)} ago: clients refuse it"
+        yield Text(f"\nTLS: {', '.join(tls.certificate.names)}; {ends}", "dim" if left_s > _SOON_S else "yellow")
+    else:
+        yield Text("\nTLS: there is no certificate to serve with; clients are refused", "bold red")
+    if tls.problem:
+        yield Text(f"The certificate's files are refused: {tls.problem}", "red")
 
 
 def _under_way(status: RouterStatus) -> Iterator[Text]:

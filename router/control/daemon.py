@@ -25,23 +25,33 @@ from router.control.applier import Applier
 from router.control.assets.registry import Registry
 from router.control.assets.resolve import Resolver, digests_in_use
 from router.control.assets.store import ContentStore
+from router.control.certificate import PairError
 from router.control.commands.commands import Commands, Force
 from router.control.commands.intake import Intake
 from router.control.commands.operations import Operations
 from router.control.config.load import Loaded
 from router.control.config.schema import RouterConfig
 from router.control.config.watch import Changed, FileEvent, current, watch
+from router.control.encryption import Encryption
 from router.control.events import EventLog, view
 from router.control.history import ConfigHistory
-from router.control.listeners import ListenError, bind, from_systemd, spread
+from router.control.listeners import ListenError, bind, from_systemd, spread, url_of
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
 from router.control.process_metrics import control_facts
 from router.control.proxies import Proxies
 from router.control.reloads import Reloads
-from router.control.start import StartError, last_good, nothing_to_serve, read_file, state_dir_of
+from router.control.start import (
+    StartError,
+    last_good,
+    nothing_to_serve,
+    proxy_arguments,
+    read_file,
+    slots_of,
+    state_dir_of,
+)
 from router.control.state import State, StateError
-from router.control.status import ProxyStatus, RouterFacts, RouterStatus, build_status
+from router.control.status import RouterFacts, RouterStatus, build_status
 from router.control.systemd import ServiceManager
 from router.control.trial import curl_line
 from router.vitals import VitalSigns
@@ -137,11 +147,12 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
-        slots = _slots(config)
+        slots = slots_of(config)
         sockets = spread(start.passed, slots) if start.passed else bind(config.listen_addresses, slots)
-        self._base_url = _base_url(sockets[0][0])
+        self._urls = {scheme: url_of(sockets[0][0], scheme=scheme) for scheme in ("http", "https")}
         self._owned_sockets = [listener for of_slot in sockets for listener in of_slot]
-        self._proxies = Proxies(sockets, _proxy_arguments(config), self._proxies_changed)
+        self._proxies = Proxies(sockets, proxy_arguments(config), self._proxies_changed)
+        self._encryption = Encryption(self._proxies.encrypt)
         self._store = ContentStore(start.state_dir.absolute() / "assets")
         self._registry = Registry(start.state)
         self._applier = Applier(start.state, start.state_dir, self._proxies, Resolver(self._registry, self._store))
@@ -157,7 +168,7 @@ class Daemon:
             history=start.history,
             state=start.state,
             intake=self._intake,
-            force=Force(self._reloading, self._bring_into_force, lambda: self._phase is Phase.SERVING),
+            force=Force(self._reloading, self._bring_command_into_force, lambda: self._phase is Phase.SERVING),
         )
 
     def _make_site(self, start: Start) -> AdminSite:
@@ -228,22 +239,14 @@ class Daemon:
                 config_problems=self.reloads.problems,
                 last_reload=self.reloads.last,
                 base_url=self._base_url,
+                tls=self._encryption.view,
                 operations=tuple(self._commands.operations.under_way()),
                 events=tuple(view(event) for event in self._events.last(_SHOWN_EVENTS)),
             ),
             table=self._applier.table,
             totals=self._proxies.totals(),
             deployments=self._applier.statuses(),
-            proxies=[
-                ProxyStatus(
-                    name=f"proxy-{proxy.slot}",
-                    pid=proxy.pid or 0,
-                    generation=proxy.generation,
-                    connections=proxy.stats.connections,
-                    loop_lag_s=proxy.stats.loop_lag_s,
-                )
-                for proxy in self._proxies.statuses()
-            ],
+            proxies=[proxy.view() for proxy in self._proxies.statuses()],
             ejected=self._proxies.ejected(),
             held=self._applier.held,
         )
@@ -320,14 +323,16 @@ class Daemon:
             async with self._reloading:
                 self._manager.reloading()
                 await self._judge(await asyncio.to_thread(current, self._options.config))
+                await self._encryption.look(is_asked=True)
                 self._manager.ready(self._summary())
 
     async def _look_again(self) -> None:
-        """A deployment that lacked a file starts once the file is there, as one whose init() raised is tried again."""
+        """A deployment that lacked a file starts once it is there; a certificate that changed is served."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN_EVERY_S)
             async with self._reloading:
                 await self._applier.look_again()
+                await self._encryption.look()
 
     async def _sweep(self) -> None:
         """Remove copies that neither the config, nor a version of it that is kept, nor a registered asset names."""
@@ -351,6 +356,8 @@ class Daemon:
         if loaded is not None:
             try:
                 await self._bring_into_force(loaded)
+            except PairError as error:
+                self.reloads.refused([loaded.problem(("tls", error.field), str(error))])
             except StateError as error:
                 self.reloads.refused([loaded.problem((), str(error))])
         self._manager.status(self._summary())
@@ -364,9 +371,12 @@ class Daemon:
 
         Raises:
             StateError: what it needs cannot be stored; nothing has changed.
+            PairError: it names a certificate that cannot be served; nothing has changed.
         """
+        encryption = await self._encryption.prepare(loaded.config.tls)
         self._warn_of_restart(loaded.config)
         generation = await self._applier.apply(loaded.config)
+        self._encryption.follow(encryption)
         self.reloads.applied(loaded)
         log.info("config.applied", path=str(loaded.path), generation=generation, source=source)
         try:
@@ -374,6 +384,12 @@ class Daemon:
         except StateError as error:
             log.error("config.not_recorded", reason=str(error))
         return generation
+
+    async def _bring_command_into_force(self, loaded: Loaded, source: str, restores: int | None) -> int:
+        try:
+            return await self._bring_into_force(loaded, source, restores)
+        except PairError as error:
+            raise StateError(f"tls.{error.field}: {error}") from error
 
     def _warn_of_restart(self, config: RouterConfig) -> None:
         before = self._start_with.loaded.config
@@ -386,13 +402,17 @@ class Daemon:
 
     # What others see
 
+    @property
+    def _base_url(self) -> str:
+        return self._urls["https" if self._encryption.view else "http"]
+
     def _unready(self) -> list[str]:
         reasons = []
         if self._phase is not Phase.SERVING:
             reasons.append(f"the daemon is {self._phase.value}")
         elif not self._proxies.have_applied:
             reasons.append(f"not every proxy runs generation {self._proxies.generation} yet")
-        return reasons + self._applier.unready()
+        return reasons + self._encryption.unready() + self._applier.unready()
 
     def _summary(self) -> str:
         endpoints = len(self._applier.config.endpoints)
@@ -412,29 +432,10 @@ class Daemon:
             processes=(control_facts(self._signs), *self._proxies.facts()),
             reloads=dict(self.reloads.counts),
             last_success=self.reloads.last_success,
+            certificate_not_after=self._encryption.not_after,
         )
 
     async def _show_trial(self, try_file: Path) -> None:
         await self._applier.wait_until_ready()
         line = curl_line(self._base_url, self._applier.config, self._start_with.state, try_file, now=time.time())
         print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
-
-
-def _slots(config: RouterConfig) -> int:
-    processes = config.proxy.processes
-    return len(os.sched_getaffinity(0)) if processes == "auto" else processes
-
-
-def _base_url(listener: socket.socket) -> str:
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{listener.getsockname()}"
-    host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
-
-
-def _proxy_arguments(config: RouterConfig) -> list[str]:
-    style = config.log.format
-    if style == "auto":
-        style = "console" if os.isatty(sys.stdout.fileno()) else "json"
-    return ["--log-format", style, "--log-level", config.log.level]

@@ -48,6 +48,15 @@ def spread(passed: Sequence[socket.socket], slots: int) -> list[list[socket.sock
     return [list(passed) for _ in range(slots)]
 
 
+def url_of(listener: socket.socket, *, scheme: str) -> str:
+    """Where clients on this machine reach a socket."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"{scheme}://{shown}:{port}"
+
+
 def _refuse_if_in_use(host: str, port: int) -> None:
     if port:
         _bound(host, port, reuse_port=False).close()

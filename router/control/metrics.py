@@ -43,6 +43,7 @@ class MetricsSource:
         is_ready: Whether `/readyz` says so.
         problems: For which the config file on disk is refused.
         last_success: Unix time at which a config was last applied or found unchanged; None before the first.
+        certificate_not_after: Unix time at which the certificate in force ends; None if there is none.
     """
 
     version: str
@@ -56,6 +57,7 @@ class MetricsSource:
     reloads: Mapping[ReloadResult, int] = field(default_factory=dict)
     problems: int = 0
     last_success: float | None = None
+    certificate_not_after: float | None = None
 
 
 def render(source: MetricsSource, accept: str = "") -> tuple[bytes, str]:
@@ -336,6 +338,12 @@ def _config(source: MetricsSource) -> Iterator[Metric]:
             "teal_config_last_success_timestamp_seconds",
             "Unix time at which a config file was last read and in order.",
             source.last_success,
+        )
+    if source.certificate_not_after is not None:
+        yield GaugeMetricFamily(
+            "teal_tls_certificate_not_after_timestamp_seconds",
+            "Unix time at which the certificate of the scoring address expires.",
+            source.certificate_not_after,
         )
     yield InfoMetricFamily("teal_build", "The version of teal that runs.", {"version": source.version})
 

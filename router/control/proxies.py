@@ -13,9 +13,22 @@ import structlog
 
 from router.control.process_metrics import ProxyFacts
 from router.control.shared_rows import SharedRows
+from router.control.status import ProxyStatus as ProxyView
 from router.core.stats import ProcessStats, Totals
 from router.core.table import TableSpec, addresses
-from router.core.wire import Applied, Apply, Drain, FrameReader, ProxyLimits, Stats, decode_up, frame, limits_between
+from router.core.wire import (
+    Applied,
+    Apply,
+    Down,
+    Drain,
+    Encrypt,
+    FrameReader,
+    ProxyLimits,
+    Stats,
+    decode_up,
+    frame,
+    limits_between,
+)
 
 log = structlog.get_logger()
 
@@ -34,6 +47,16 @@ class ProxyStatus:
     generation: int
     restarts: int
     stats: ProcessStats
+
+    def view(self) -> ProxyView:
+        """The same for those who look at the router."""
+        return ProxyView(
+            name=f"proxy-{self.slot}",
+            pid=self.pid or 0,
+            generation=self.generation,
+            connections=self.stats.connections,
+            loop_lag_s=self.stats.loop_lag_s,
+        )
 
 
 class ProxySlot:
@@ -84,7 +107,7 @@ class ProxySlot:
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         return reader
 
-    def tell(self, message: Apply | Drain) -> None:
+    def tell(self, message: Down) -> None:
         """Send a message; nothing happens while no process fills the slot: the next one is told at its start."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(frame(message))
@@ -123,6 +146,7 @@ class Proxies:
         self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
         self._slots = [ProxySlot(number, owned, arguments, self._shared) for number, owned in enumerate(sockets)]
         self._on_change = on_change
+        self._encrypt: Encrypt | None = None
         self._apply: Apply | None = None
         self._base = Totals()  # what processes that are gone had counted
         self._kept: Mapping[str, Collection[str]] = {}
@@ -145,6 +169,12 @@ class Proxies:
         self._base.keep_instances(self._listed)
         for slot in self._slots:
             self._tell_table(slot)
+
+    def encrypt(self, message: Encrypt) -> None:
+        """Have every proxy meet clients like this, from the next connection on."""
+        self._encrypt = message
+        for slot in self._slots:
+            slot.tell(message)
 
     @property
     def generation(self) -> int:
@@ -266,6 +296,8 @@ class Proxies:
         assert process is not None
         log.info("proxy.started", slot=slot.number, pid=process.pid)
         try:
+            if self._encrypt is not None:
+                slot.tell(self._encrypt)  # first: with a table it begins to accept
             self._tell_table(slot)
             if self._is_stopping:
                 slot.tell(Drain())

@@ -1,6 +1,7 @@
 """What a daemon starts with: its file, or what was applied last if that is broken."""
 
 import os
+import sys
 from pathlib import Path
 
 from router.control.config.load import ConfigError, Loaded, load_config, load_content
@@ -51,3 +52,17 @@ def last_good(history: ConfigHistory, path: Path, refused: ConfigError | None) -
 def nothing_to_serve(refused: ConfigError | None) -> StartError:
     """The file cannot be served, and there is nothing else."""
     return StartError(f"{refused}\nteal: nothing to serve: no config was ever applied that could take its place")
+
+
+def slots_of(config: RouterConfig) -> int:
+    """How many proxy processes there are."""
+    processes = config.proxy.processes
+    return len(os.sched_getaffinity(0)) if processes == "auto" else processes
+
+
+def proxy_arguments(config: RouterConfig) -> list[str]:
+    """Options of every proxy process."""
+    style = config.log.format
+    if style == "auto":
+        style = "console" if os.isatty(sys.stdout.fileno()) else "json"
+    return ["--log-format", style, "--log-level", config.log.level]

@@ -23,6 +23,32 @@ class ReloadOutcome(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate.
+
+    Attributes:
+        names: Hosts and addresses that it is for.
+        not_after: Unix time of its end.
+        sha256: Of its DER form, in hex.
+    """
+
+    names: tuple[str, ...]
+    not_after: float
+    sha256: str
+
+
+class TlsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients of the scoring address are met with.
+
+    Attributes:
+        certificate: The one in force; None if none is: clients are refused.
+        problem: Why the files of the config are not in force; empty while they are.
+    """
+
+    certificate: CertificateView | None
+    problem: str = ""
+
+
 class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon says of itself.
 
@@ -31,6 +57,7 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
         generation: The newest table; proxies may not have applied it yet.
         config_problems: Why the file on disk is refused, one line each; empty while it is what runs.
         base_url: Where clients reach the router, such as `http://127.0.0.1:8080`.
+        tls: None for plain text.
         operations: Those under way.
         events: What was logged last, oldest first.
     """
@@ -43,6 +70,7 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
     config_problems: tuple[str, ...] = ()
     last_reload: ReloadOutcome | None = None
     base_url: str
+    tls: TlsView | None = None
     operations: tuple[Operation, ...] = ()
     events: tuple[EventView, ...] = ()
 
@@ -139,7 +167,7 @@ def build_status(
     """
     known = {status.key: status for status in deployments}
     return RouterStatus(
-        **msgspec.structs.asdict(facts) | {"last_reload": facts.last_reload},
+        **msgspec.structs.asdict(facts) | {"last_reload": facts.last_reload, "tls": facts.tls},
         proxies=tuple(proxies),
         endpoints=tuple(
             msgspec.structs.replace(

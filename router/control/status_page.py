@@ -120,6 +120,16 @@ function show(status) {
     main.append(make("h2", "The config file on disk is refused; the last good one runs", "bad"),
       make("pre", status.config_problems.join("\\n")));
   }
+  const tls = status.tls, certificate = tls && tls.certificate;
+  if (certificate) {
+    const ends = new Date(1000 * certificate.not_after);
+    main.append(make("div", `TLS: ${certificate.names.join(", ")}; expires ${ends.toLocaleString()}`,
+      ends < Date.now() + 14 * 86400e3 ? "warn" : "dim"));
+  }
+  if (tls && tls.problem) {
+    const effect = certificate ? "the one before is served" : "clients are refused";
+    main.append(make("div", `The certificate's files are refused, ${effect}: ${tls.problem}`, "bad"));
+  }
   main.append(...status.endpoints.map(endpoint => section(endpoint, status)));
 }
 

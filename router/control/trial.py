@@ -12,6 +12,8 @@ def curl_line(base_url: str, config: RouterConfig, state: State, body: Path, *, 
     """A `curl` command for the first endpoint, with its credential; `now` is Unix time."""
     name, endpoint = next(iter(config.endpoints.items()), ("my-endpoint", EndpointConfig()))
     command = ["curl", f"{base_url}/api/v1/endpoint/{name}/score"]
+    if config.tls is not None:
+        command += ["--cacert", str(config.tls.certificate)]
     if endpoint.auth_mode != "none":
         credentials = state.credentials(name)
         credential = credentials.primary

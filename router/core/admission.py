@@ -3,7 +3,7 @@
 from ipaddress import IPv6Address
 from typing import Literal
 
-ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors"]
+ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors", "no_certificate", "handshake"]
 
 #: Descriptors that are neither a client's nor an instance's: the loop's, the log's, refusals on their way.
 _OWN_DESCRIPTORS = 64
@@ -15,7 +15,7 @@ _V6_BITS = 128
 class Admission:
     """Counts connections by client, and knows who may not have one more.
 
-    A client is what `client_of` says; the empty one, of a Unix socket, has no limit of its own.
+    A client is what `client_of` says; the empty one, behind a Unix socket or a trusted proxy, has no limit of its own.
     """
 
     def __init__(self) -> None:

@@ -53,6 +53,21 @@ class Apply(msgspec.Struct, frozen=True, tag=True):
     limits: ProxyLimits = ProxyLimits()
 
 
+class Encrypt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How clients are met from their next connection on: in plain text, or by TLS with this pair, both PEM.
+
+    Attributes:
+        certificate: Empty while there is none to serve with: clients are refused.
+    """
+
+    is_on: bool
+    certificate: bytes = b""
+    key: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Encrypt(is_on={self.is_on}, {len(self.certificate)} bytes of certificate)"  # never the key
+
+
 class Drain(msgspec.Struct, frozen=True, tag=True):
     """Stop accepting, finish what is in flight, exit; `hurry` cuts what is in flight."""
 
@@ -82,7 +97,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     kept_rows: tuple[int, ...] = ()
 
 
-Down = Apply | Drain
+Down = Apply | Encrypt | Drain
 Up = Applied | Stats
 
 _encoder = msgspec.msgpack.Encoder()

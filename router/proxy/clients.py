@@ -88,7 +88,8 @@ class FastConnection:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         forwarded_for = b"X-Forwarded-For: " + peer[0].encode() + b"\r\n" if isinstance(peer, tuple) else b""
-        self.forwarded_for = forwarded_for + b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+        scheme = b"https" if transport.get_extra_info("sslcontext") is not None else b"http"
+        self.forwarded_for = forwarded_for + b"X-Forwarded-Proto: " + scheme + b"\r\nX-Forwarded-Host: "
         self._clients.made(self)
         if isinstance(peer, tuple) and self._clients.trust(peer[0]):
             self._hand_over([])  # what it says of its clients is the full lane's to pass on
@@ -249,9 +250,9 @@ class Clients:
         self._opened.expect(one)
         return one
 
-    def forget(self, connection: ClientProtocol) -> None:
-        """A connection does not come any more, if it has not come."""
-        self._opened.forget(connection)
+    def forget(self, connection: ClientProtocol) -> bool:
+        """A connection does not come any more; whether it had not come."""
+        return self._opened.forget(connection)
 
     @property
     def admission(self) -> Admission:

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
@@ -13,11 +14,13 @@ from router.core.errors import TooManyConnections
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.core.stats import count
+from router.core.wire import Encrypt
 from router.proxy.clients import Clients, FastConnection
 from router.proxy.listener import Accepted
 from router.proxy.refused import RefusedConnection, answer_and_close
 from router.proxy.runtime import Runtime
 from router.proxy.server import ClientConnection
+from router.tls import TlsError, server_context
 
 log = structlog.get_logger()
 
@@ -42,6 +45,8 @@ class Entrance:
     def __init__(self, runtime: Runtime, clients: Clients) -> None:
         self._runtime = runtime
         self._clients = clients
+        self._is_encrypted = False
+        self._context: ssl.SSLContext | None = None
         self._affordable = affordable_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._arriving: dict[_Connecting, _Arrival] = {}
         self._refused: set[RefusedConnection] = set()
@@ -56,23 +61,34 @@ class Entrance:
         """Clients that may be connected at a time: the limit, or what the process has descriptors for."""
         return min(self._runtime.limits.max_connections, self._affordable)
 
+    def encrypt(self, message: Encrypt) -> None:
+        """Meet clients like this from now on; what is open stays as it is."""
+        try:
+            context = server_context(message.certificate, message.key) if message.certificate else None
+        except TlsError as error:
+            log.error("tls.not_usable", error=str(error))  # the control process has tried it, so this is a riddle
+            return
+        self._is_encrypted, self._context = message.is_on, context
+
     # Door
 
     def take(self, accepted: Accepted) -> None:
         """Let a client in if there is room for it."""
         connection, address = accepted
-        client = client_of(address[0]) if isinstance(address, tuple) else ""
+        client = self._client(address[0]) if isinstance(address, tuple) else ""
         most_of_one = self._runtime.limits.max_connections_per_address
         reason = self._clients.admission.refusal(client, most=self.max_connections, most_of_one=most_of_one)
+        if self._is_encrypted and self._context is None:
+            reason = "no_certificate"
         if reason is None:
-            self._connect(_Arrival(connection, self._clients.expect(client), self._runtime.now()))
+            self._connect(_Arrival(connection, self._clients.expect(client), self._runtime.now()), self._context)
         else:
             self._refuse(connection, reason)
 
     def refuse_exhausted(self, connection: socket.socket) -> None:
         """Close a connection that holds the last descriptor."""
         self._count("no_descriptors")
-        answer_and_close(connection, self._refusal())
+        self._close(connection)
 
     # What has a time limit
 
@@ -102,13 +118,24 @@ class Entrance:
         for refused in list(self._refused):
             refused.abort()
 
-    def _connect(self, arrival: _Arrival) -> None:
+    def _client(self, host: str) -> str:
+        """Whom a connection counts for; all the clients of a trusted proxy have its address, so it has no limit."""
+        return "" if self._runtime.trusted_proxies.trust(host) else client_of(host)
+
+    def _connect(self, arrival: _Arrival, context: ssl.SSLContext | None = None) -> None:
         arrival.connection.setblocking(False)
         loop = asyncio.get_running_loop()
         protocol = cast(asyncio.Protocol, arrival.protocol)  # in all but its base: a compiled class has none
-        task = loop.create_task(loop.connect_accepted_socket(lambda: protocol, arrival.connection), name="connect")
+        times = self._handshake_times() if context is not None else {}
+        making = loop.connect_accepted_socket(lambda: protocol, arrival.connection, ssl=context, **times)
+        task = loop.create_task(making, name="connect")
         self._arriving[task] = arrival
         task.add_done_callback(self._arrived)
+
+    def _handshake_times(self) -> dict[str, float]:
+        limits = self._runtime.limits
+        # The time for the last handshake is also that for what was not sent yet of an answer.
+        return {"ssl_handshake_timeout": limits.head_timeout_s, "ssl_shutdown_timeout": limits.answer_timeout_s}
 
     def _arrived(self, task: _Connecting) -> None:
         connection, protocol, _ = self._arriving.pop(task)
@@ -116,8 +143,9 @@ class Entrance:
         if isinstance(protocol, RefusedConnection):
             if not protocol.is_made:
                 self._refused.discard(protocol)
-        else:
-            self._clients.forget(protocol)
+        elif self._clients.forget(protocol) and not task.cancelled():
+            self._count("handshake")
+            log.debug("connection.not_made", error=str(failure))
         if task.cancelled() or failure is not None:
             connection.close()
         if failure is not None and not isinstance(failure, OSError):
@@ -125,12 +153,19 @@ class Entrance:
 
     def _refuse(self, connection: socket.socket, reason: ConnectionRefusal) -> None:
         self._count(reason)
-        if len(self._refused) >= _MAX_WAITED_FOR:
-            answer_and_close(connection, self._refusal())
+        if self._is_encrypted or len(self._refused) >= _MAX_WAITED_FOR:
+            self._close(connection)
             return
         refused = RefusedConnection(self._refusal, self._refused.discard)
         self._refused.add(refused)
         self._connect(_Arrival(connection, refused, self._runtime.now()))
+
+    def _close(self, connection: socket.socket) -> None:
+        """Refuse a client without waiting for it."""
+        if self._is_encrypted:
+            connection.close()  # an answer would take a handshake
+        else:
+            answer_and_close(connection, self._refusal())
 
     def _count(self, reason: ConnectionRefusal) -> None:
         count(self._runtime.totals.process.connections_refused, reason)

@@ -26,11 +26,13 @@ class OpenConnections:
         self._enter(connection)
         self._expected.add(connection)
 
-    def forget(self, connection: ClientProtocol) -> None:
-        """It will not be made any more, if it was not already."""
-        if connection in self._expected:
-            self._expected.remove(connection)
-            self.lost(connection)
+    def forget(self, connection: ClientProtocol) -> bool:
+        """It is not made any more; whether it was not already."""
+        if connection not in self._expected:
+            return False
+        self._expected.remove(connection)
+        self.lost(connection)
+        return True
 
     def made(self, connection: ClientProtocol) -> None:
         """It can be talked to."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from router.core.wire import Applied, Apply, Drain
+from router.core.wire import Applied, Apply, Drain, Encrypt
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
@@ -109,6 +109,8 @@ class ProxyProcess:
                         self._ledger.beat()
                     link.tell(Applied(message.table.generation))
                     link.tell(self._runtime.stats())
+                case Encrypt():
+                    self._entrance.encrypt(message)
                 case Drain(hurry=hurry):
                     self._drain.set()
                     if hurry:

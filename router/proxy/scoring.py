@@ -149,7 +149,7 @@ class Scoring:
             lines.append(b"X-Ms-Client-Request-Id: " + record.client_request_id.encode())
         peer = self._request.protocol.peername  # aiohttp asks the kernel once per connection
         host = peer[0] if isinstance(peer, tuple) else ""
-        hop = Hop(host.encode(), chosen.head.host, b"http")
+        hop = Hop(host.encode(), chosen.head.host, b"https" if self._request.secure else b"http")
         is_trusted = host and self._runtime.trusted_proxies.trust(host)
         lines += forwarding_lines_after(self._headers, hop) if is_trusted else forwarding_lines(hop)
         lines.append(VIA if self._request.version == HttpVersion11 else VIA_OF_1_0)

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from router.tls import first_certificate, server_context
+from tests.certificates import Authority, Issued
 from tests.cli.conftest import Teal
 from tests.cli.fake_daemon import FakeDaemon
 
@@ -151,3 +154,52 @@ async def test_answer_that_is_no_text_is_shown_all_the_same(teal: Teal, daemon: 
     daemon.answer("GET", CHURN, {"auth_mode": "none", "scoring_uri": router.uri})
     router.answer = lambda: web.Response(body=b"ok \xff")
     assert (await teal(*INVOKE.split(), "-o", "tsv")).stdout == "ok \N{REPLACEMENT CHARACTER}\n"
+
+
+async def serve_tls(router: Router, daemon: FakeDaemon, issued: Issued) -> web.AppRunner:
+    """Have the router speak TLS, and the daemon say that it does."""
+    app = web.Application()
+    app.router.add_post("/api/v1/endpoint/churn/score", router.score)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(issued.certificate, issued.key)).start()
+    uri = f"https://127.0.0.1:{runner.addresses[0][1]}/api/v1/endpoint/churn/score"
+    daemon.answer("GET", CHURN, {"name": "churn", "auth_mode": "none", "scoring_uri": uri})
+    return runner
+
+
+def tls(certificate: bytes) -> dict[str, object]:
+    """What the daemon's status says of the certificate that it serves."""
+    return {"tls": {"certificate": {"sha256": sha256(first_certificate(certificate)).hexdigest()}, "problem": ""}}
+
+
+async def test_the_daemons_own_certificate_is_trusted(teal: Teal, router: Router, daemon: FakeDaemon) -> None:
+    """Whoever issued it, and whatever names are in it."""
+    issued = Authority().issue("churn.example")
+    runner = await serve_tls(router, daemon, issued)
+    daemon.answer("GET", "/status", tls(issued.certificate))
+    outcome = await teal(*INVOKE.split(), "-o", "tsv")
+    assert (outcome.returncode, outcome.stdout) == (0, "[3]\n")
+    await runner.cleanup()
+
+
+async def test_another_certificate_is_not(teal: Teal, router: Router, daemon: FakeDaemon) -> None:
+    """The request, with its key, is not sent to whoever is in between."""
+    authority = Authority()
+    runner = await serve_tls(router, daemon, authority.issue("churn.example"))
+    daemon.answer("GET", "/status", tls(authority.issue("churn.example").certificate))
+    outcome = await teal(*INVOKE.split())
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert "it shows another certificate than the daemon has" in outcome.stderr
+    assert router.body == b""
+    await runner.cleanup()
+
+
+async def test_a_router_without_a_certificate_is_not_asked(teal: Teal, router: Router, daemon: FakeDaemon) -> None:
+    """The daemon knows why clients are refused."""
+    runner = await serve_tls(router, daemon, Authority().issue())
+    daemon.answer("GET", "/status", {"tls": {"certificate": None, "problem": "/etc/key.pem: it is damaged"}})
+    outcome = await teal(*INVOKE.split())
+    assert outcome.returncode == 1
+    assert "the router refuses clients: /etc/key.pem: it is damaged" in outcome.stderr
+    await runner.cleanup()

@@ -14,6 +14,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"(<!-- config reference -->\n).*?(<!-- end of config reference -->)", re.DOTALL)
 SECTIONS = (
     ("The file", "RouterConfig"),
+    ("`tls`", "TlsConfig"),
     ("`admin`", "AdminConfig"),
     ("`proxy`", "ProxyConfig"),
     ("`limits`", "LimitsConfig"),

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from router.cli.recent import History
 from router.cli.status_view import picture
-from router.control.status import RouterStatus, latency
+from router.control.status import CertificateView, RouterStatus, TlsView, latency
 from router.core.stats import BUCKETS_S
 
 
@@ -117,3 +117,47 @@ def test_new_deployment_has_no_rate_yet(history: History, status: RouterStatus) 
     endpoint = msgspec.structs.replace(status.endpoints[0], deployments=(newcomer,))
     history.add(110.0, msgspec.structs.replace(status, endpoints=(endpoint,)))
     assert history.recent()["churn", "red"].rate is None
+
+
+CERTIFICATE = CertificateView(names=("churn.example", "10.0.0.1"), not_after=8300.0 + 90 * 86400, sha256="00")
+
+
+@pytest.mark.parametrize(
+    ("tls", "shown"),
+    [
+        (TlsView(certificate=CERTIFICATE), ["TLS: churn.example, 10.0.0.1; expires in 90 d"]),
+        (
+            TlsView(certificate=msgspec.structs.replace(CERTIFICATE, not_after=8300.0 - 7200)),
+            ["TLS: churn.example, 10.0.0.1; expired 2 h ago: clients refuse it"],
+        ),
+        (
+            TlsView(certificate=CERTIFICATE, problem="/k.pem: it is damaged"),
+            [
+                "TLS: churn.example, 10.0.0.1; expires in 90 d",
+                "The certificate's files are refused: /k.pem: it is damaged",
+            ],
+        ),
+        (
+            TlsView(certificate=None, problem="/c.pem: gone"),
+            [
+                "TLS: there is no certificate to serve with; clients are refused",
+                "The certificate's files are refused: /c.pem: gone",
+            ],
+        ),
+    ],
+    ids=["in order", "expired", "broken renewal", "none"],
+)
+def test_the_certificate_is_shown(status: RouterStatus, tls: TlsView, shown: list[str]) -> None:
+    """For whom it is, when it ends, and what is wrong with its files."""
+    history = History()
+    history.add(100.0, msgspec.structs.replace(status, tls=tls))
+    lines = drawn(history)
+    at = next(number for number, line in enumerate(lines) if line.startswith("TLS:"))
+    assert lines[at : at + len(shown)] == shown
+    assert not any(line.startswith("TLS:") for line in drawn(_of(status)))
+
+
+def _of(status: RouterStatus) -> History:
+    history = History()
+    history.add(100.0, status)
+    return history

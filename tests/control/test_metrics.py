@@ -65,6 +65,7 @@ def source() -> MetricsSource:
         reloads={"applied": 3, "refused": 1},
         problems=2,
         last_success=1_700_000_000.5,
+        certificate_not_after=1_800_000_000.0,
     )
 
 
@@ -137,6 +138,7 @@ def samples() -> Samples:
         ("teal_ready", {}, 1),
         ("teal_traffic_held", {"endpoint": "churn"}, 1),
         ("teal_config_last_success_timestamp_seconds", {}, 1_700_000_000.5),
+        ("teal_tls_certificate_not_after_timestamp_seconds", {}, 1_800_000_000.0),
         ("teal_build_info", {"version": "0.1.0"}, 1),
     ],
 )

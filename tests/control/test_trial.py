@@ -59,3 +59,17 @@ def test_an_endpoint_with_tokens_gets_one(state: State) -> None:
 def test_an_endpoint_without_authentication_needs_none(state: State) -> None:
     """No header is made up for it."""
     assert not [word for word in line("none", state) if word.startswith("Authorization")]
+
+
+def test_the_line_trusts_the_certificate_that_is_served(state: State, tmp_path: Path) -> None:
+    """Also where no authority that machines know has issued it."""
+    config = parse_config(
+        "tls: {certificate: cert.pem, key: key.pem}" + CONFIG.format(auth_mode="none"), tmp_path / "t"
+    )
+    words = shlex.split(curl_line("https://127.0.0.1:8443", config, state, Path("x.json"), now=1000.0))
+    assert words[:4] == [
+        "curl",
+        "https://127.0.0.1:8443/api/v1/endpoint/churn/score",
+        "--cacert",
+        f"{tmp_path}/cert.pem",
+    ]

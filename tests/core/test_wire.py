@@ -8,7 +8,9 @@ from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec, TableS
 from router.core.wire import (
     Applied,
     Apply,
+    Down,
     Drain,
+    Encrypt,
     FrameReader,
     ProxyLimits,
     Stats,
@@ -27,10 +29,15 @@ def table() -> TableSpec:
 
 @pytest.mark.parametrize(
     "message",
-    [Apply(table(), ProxyLimits(access_log=False)), Drain(), Drain(hurry=True)],
-    ids=["apply", "drain", "hurry"],
+    [
+        Apply(table(), ProxyLimits(access_log=False)),
+        Encrypt(is_on=True, certificate=b"-----BEGIN", key=b"-----BEGIN PRIVATE"),
+        Drain(),
+        Drain(hurry=True),
+    ],
+    ids=["apply", "encrypt", "drain", "hurry"],
 )
-def test_a_message_down_arrives_as_it_was_sent(message: Apply | Drain) -> None:
+def test_a_message_down_arrives_as_it_was_sent(message: Down) -> None:
     """What a frame carries decodes to an equal message."""
     [payload] = FrameReader().feed(frame(message))
     assert decode_down(payload) == message
@@ -98,3 +105,9 @@ def test_each_proxy_lets_at_least_one_client_in() -> None:
     """A slot without a share would answer nobody, and the kernel gives it connections all the same."""
     limits = limits_between(ProxyLimits(max_connections=2, max_connections_per_address=1), 3, 4)
     assert (limits.max_connections, limits.max_connections_per_address) == (1, 1)
+
+
+def test_a_key_is_not_printed() -> None:
+    """Whatever prints a message: a log, a traceback, a debugger."""
+    message = Encrypt(is_on=True, certificate=b"certificate", key=b"very secret")
+    assert repr(message) == "Encrypt(is_on=True, 11 bytes of certificate)"

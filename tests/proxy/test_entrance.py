@@ -66,6 +66,16 @@ async def test_one_address_may_not_have_all_places(proxy: Proxy, peer: StartPeer
     assert refused(proxy) == {"too_many_of_address": 1}
 
 
+async def test_a_trusted_proxy_has_no_limit_of_its_own(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """All its clients come from its address; only the limit in all holds for them."""
+    limits = ProxyLimits(max_connections=3, max_connections_per_address=1, trusted_proxies=("127.0.0.1/32",))
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=limits)
+    clients = [await raw() for _ in range(4)]
+    for client in clients:
+        await client.send(post())
+    assert [(await client.answer())[0] for client in clients] == [200, 200, 200, 503]
+
+
 async def test_clients_on_a_unix_socket_have_no_limit_of_their_own(
     proxy: Proxy, peer: StartPeer, tmp_path: Path
 ) -> None:

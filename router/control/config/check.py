@@ -7,8 +7,11 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from router.control.certificate import PairError, read_pair
 from router.control.config.deployment import CodeConfig, DeploymentConfig, EnvironmentConfig, ModelConfig
 from router.control.config.load import Loaded
 from router.control.config.problem import Problem
@@ -26,18 +29,41 @@ def asset_problems(endpoint: str, name: str, deployment: DeploymentConfig) -> li
 
 
 def located_asset_problems(loaded: Loaded) -> list[Problem]:
-    """The same for every deployment of a config file, and for the admin token, with lines."""
+    """The same for every deployment of a config file, and for the certificate and the admin token, with lines."""
     token_file = loaded.config.admin.token_file
     problems = [
         loaded.problem(("admin", *breach.path), breach.message)
         for breach in (_file_breaches(("token_file",), token_file) if token_file else ())
     ]
-    return problems + [
+    return [*_pair_problems(loaded), *problems] + [
         loaded.problem(("endpoints", endpoint_name, "deployments", name, *breach.path), breach.message)
         for endpoint_name, endpoint in loaded.config.endpoints.items()
         for name, deployment in endpoint.deployments.items()
         for breach in _asset_breaches(deployment)
     ]
+
+
+def located_expiry(loaded: Loaded, now: float) -> list[Problem]:
+    """That the certificate has expired; it is served all the same.
+
+    Args:
+        now: Unix time.
+    """
+    tls = loaded.config.tls
+    with suppress(PairError):
+        if tls is not None and (not_after := read_pair(tls).view.not_after) <= now:
+            ended = datetime.fromtimestamp(not_after, UTC)
+            message = f"{tls.certificate} expired on {ended:%Y-%m-%d}; clients refuse it"
+            return [loaded.problem(("tls", "certificate"), message)]
+    return []
+
+
+def _pair_problems(loaded: Loaded) -> Iterator[Problem]:
+    if loaded.config.tls is not None:
+        try:
+            read_pair(loaded.config.tls)
+        except PairError as error:
+            yield loaded.problem(("tls", error.field), str(error))
 
 
 def _asset_breaches(deployment: DeploymentConfig) -> Iterator[Breach]:

@@ -52,6 +52,7 @@ __all__ = [
     "RequestSettings",
     "RouterConfig",
     "ScaleSettings",
+    "TlsConfig",
     "WarmupConfig",
     "json_schema",
 ]
@@ -93,6 +94,15 @@ class ProxyConfig(Config):
     """The processes that carry scoring traffic."""
 
     processes: Processes = Field(default=1, description="Number of proxy processes; `auto` is one per CPU.")
+
+
+class TlsConfig(Config):
+    """What clients are shown; the files are read again when they change."""
+
+    certificate: FilePath = Field(
+        description="PEM file with the server's certificate first, then those between it and the root."
+    )
+    key: FilePath = Field(description="PEM file with the private key of that certificate, without a passphrase.")
 
 
 class LimitsConfig(Config):
@@ -264,6 +274,9 @@ class RouterConfig(Config):
     ] = Field(
         default=(),
         description="Addresses or networks (10.0.0.0/8) of proxies before teal, whose `X-Forwarded-*` are passed on.",
+    )
+    tls: TlsConfig | None = Field(
+        default=None, description="Certificate and key; with them scoring traffic is HTTPS on every listening socket."
     )
     admin: AdminConfig = Field(default=AdminConfig(), description="Admin address.")
     state_dir: FilePath = Field(

@@ -1,13 +1,15 @@
 """What a config names and the disk does not have."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from router.control.config.check import asset_problems, located_asset_problems
+from router.control.config.check import asset_problems, located_asset_problems, located_expiry
 from router.control.config.deployment import DeploymentConfig
 from router.control.config.load import load_config
+from tests.certificates import Authority, Issued
 
 SCRIPT = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
 
@@ -141,3 +143,48 @@ def test_problems_of_a_file_have_lines(tmp_path: Path) -> None:
         f"{file}:1: admin.token_file: {tmp_path}/token: {os.strerror(2)}",
         f"{file}:6: churn.deployments.blue.code_configuration.code: {tmp_path}/nothing is not a folder",
     ]
+
+
+@pytest.fixture
+def with_tls(tmp_path: Path) -> Path:
+    """A config that names a certificate and its key."""
+    file = tmp_path / "teal.yaml"
+    file.write_text("tls:\n  certificate: cert.pem\n  key: key.pem\n")
+    return file
+
+
+def save_pair(folder: Path, issued: Issued, key: bytes | None = None) -> None:
+    (folder / "cert.pem").write_bytes(issued.certificate)
+    (folder / "key.pem").write_bytes(key or issued.key)
+
+
+def test_a_pair_that_cannot_be_served_is_a_problem(with_tls: Path, tmp_path: Path) -> None:
+    """Of the field that names the file."""
+    authority = Authority()
+    assert [str(problem) for problem in located_asset_problems(load_config(with_tls))] == [
+        f"{with_tls}:2: tls.certificate: {tmp_path}/cert.pem: {os.strerror(2)}"
+    ]
+    save_pair(tmp_path, authority.issue(), authority.issue().key)
+    [problem] = located_asset_problems(load_config(with_tls))
+    assert str(problem).startswith(f"{with_tls}:3: tls.key: {tmp_path}/key.pem: it does not belong to the certificate")
+    save_pair(tmp_path, authority.issue())
+    assert located_asset_problems(load_config(with_tls)) == []
+
+
+def test_an_expired_certificate_is_told(with_tls: Path, tmp_path: Path) -> None:
+    """It is served all the same; clients refuse it."""
+    ends = datetime(2030, 5, 1, tzinfo=UTC)
+    save_pair(tmp_path, Authority().issue(not_after=ends))
+    loaded = load_config(with_tls)
+    assert located_asset_problems(loaded) == []
+    assert located_expiry(loaded, now=ends.timestamp() - 1) == []
+    assert [str(problem) for problem in located_expiry(loaded, now=ends.timestamp())] == [
+        f"{with_tls}:2: tls.certificate: {tmp_path}/cert.pem expired on 2030-05-01; clients refuse it"
+    ]
+
+
+def test_without_a_certificate_nothing_expires(with_tls: Path, tmp_path: Path) -> None:
+    """Neither where there is no `tls`, nor where its files are missing."""
+    assert located_expiry(load_config(with_tls), now=0.0) == []
+    with_tls.write_text("access_log: true\n")
+    assert located_expiry(load_config(with_tls), now=0.0) == []
