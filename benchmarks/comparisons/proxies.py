@@ -67,6 +67,8 @@ VARIANTS = (
     Variant("no log", Work(has_access_log=False)),
     Variant("mirror 10 %", Work(mirror_percent=10)),
     Variant("mirror 50 %", Work(mirror_percent=50)),
+    Variant("TLS", has_tls=True),
+    Variant("TLS, 64 KiB", body_bytes=65536, has_tls=True),
 )
 
 

@@ -119,6 +119,16 @@ def test_server_speaks_tls(tmp_path: Path, name: str) -> None:
         assert ask(server).body == ANSWER_BODY
 
 
+@needs_openssl
+def test_teal_speaks_tls(tmp_path: Path) -> None:
+    """The same target, with teal's own key."""
+    Recorder(tmp_path / "up.sock")
+    work = Work(certificate=certificate.self_signed(tmp_path / "certificate"))
+    with started(teal.proxy(tmp_path / "teal", f"unix:{tmp_path / 'up.sock'}", work)) as proxy:
+        assert proxy.target.url.startswith("https://")
+        assert ask(proxy, key=proxy.target.key or "").body == ANSWER_BODY
+
+
 @pytest.mark.parametrize(
     "work",
     [
