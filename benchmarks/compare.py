@@ -33,7 +33,7 @@ COMPARISONS: dict[str, Compare] = {
     **{name: partial(scoring.endpoint_against, name) for name in OTHERS},
 }
 OPTIONAL = frozenset(OTHERS)  # only when asked for: they install much and take long to start
-CHARTED = frozenset({"proxy", "servers"})
+CHARTED = "servers"  # those that do the same work; one that only forwards would be a bar among unlike ones
 
 
 def chosen(names: Sequence[str]) -> Iterator[tuple[str, Compare]]:
@@ -79,7 +79,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAMES",
         help=f"by comma, of {', '.join(COMPARISONS)} (default all but {', '.join(OTHERS)})",
     )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw CPU per request")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw CPU per request of teal and the servers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to FILE")
     return parser.parse_args()
 
@@ -91,6 +91,16 @@ def refusal() -> str | None:
     if not os.sched_getaffinity(0) >= {SYSTEM_CORE, LOAD_CORE}:
         return f"cores {SYSTEM_CORE} and {LOAD_CORE} are needed; this process may use {sorted(os.sched_getaffinity(0))}"
     return None
+
+
+def draw(runs: Sequence[Run], file: Path) -> None:
+    """The picture of what is drawn of these runs; a message if that is nothing."""
+    charted = [dataclasses.asdict(run) for run in runs if run.comparison == CHARTED]
+    if not charted:
+        print(f"nothing to draw: the picture is of {', '.join(SERVERS)}", file=sys.stderr)
+        return
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
+    file.write_text(chart.svg(charted, machine))
 
 
 def main() -> int:
@@ -108,13 +118,11 @@ def main() -> int:
         return 1
     print(report.table(runs), *comparisons, *report.pauses(runs), sep="\n")
     document = report.as_json(runs, comparisons, dataclasses.asdict(settings))
-    if arguments.svg:
-        machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
-        charted = [dataclasses.asdict(run) for run in runs if run.comparison in CHARTED]
-        arguments.svg.write_text(chart.svg(charted, machine))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    if arguments.svg:
+        draw(runs, arguments.svg)
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 WIDTH, BAR, GAP, LEFT, RIGHT = 760, 16, 18, 190, 90
-COLOURS = ("#1f8a8a", "#8a8f98", "#c58b3b", "#6a5acd", "#b0413e")  # teal first
+COLOURS = ("#1f8a8a", "#8a8f98", "#c58b3b", "#6a5acd")  # teal first
 TOP = 46
 
 

@@ -176,9 +176,9 @@ def pauses(runs: Iterable[Run]) -> list[str]:
         if run.pauses.gc_ms is not None and run.pauses.loop_lag_ms is not None:
             found.setdefault((run.comparison, run.system), []).append(run.pauses)
     return [
-        f"{system}, {comparison}: longest pause of the garbage collector {max(each.gc_ms or 0 for each in told):.1f} ms,"
-        f" longest lag of the event loop {max(each.loop_lag_ms or 0 for each in told):.1f} ms"
-        for (comparison, system), told in found.items()
+        f"{system}, {comparison}: longest pause of the garbage collector {max(each.gc_ms or 0 for each in of_all):.1f}"
+        f" ms, longest lag of the event loop {max(each.loop_lag_ms or 0 for each in of_all):.1f} ms"
+        for (comparison, system), of_all in found.items()
     ]
 
 
