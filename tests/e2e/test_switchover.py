@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Load
-from tests.e2e.project import Project, Upstream, ask, replace
+from tests.e2e.project import Project, Upstream, ask, replace, until
 
 GATED = """
 import os
@@ -89,8 +89,11 @@ async def test_traffic_stays_where_it_is_when_the_new_deployment_fails(serve, pr
 
     (blue,) = (await teal.deployment("blue"))["instances"]
     ready = await teal.after(psutil.Process(blue["pid"]).kill, '"worker.ready".*"blue"')
-    pushed = [event for event in teal.events("table.pushed") if event["timestamp"] >= ready["timestamp"]]
-    assert pushed
+
+    async def is_pushed() -> bool:
+        return any(event["timestamp"] >= ready["timestamp"] for event in teal.events("table.pushed"))
+
+    await until(is_pushed)
 
     await teal.after(lambda: replace(project.path, before), '"traffic.released"')
     await teal.reads_ready()

@@ -62,7 +62,8 @@ async def _used(pool: Pool, address: str) -> UpstreamConnection:
 
 async def test_no_hidden_limit_holds_requests_back(proxy: Proxy, peer: StartPeer, many: aiohttp.ClientSession) -> None:
     """500 concurrent requests are at the instance at the same time when it may have 500."""
-    proxy.apply(endpoint(deployment("blue", await peer(answer_when_all_came(500)), max_concurrent=500)))
+    one = await peer(answer_when_all_came(500))
+    proxy.apply(endpoint(deployment("blue", one, max_concurrent=500, request_timeout_s=60.0)))
     assert await _post_all(many, proxy, 500) == [200] * 500
 
 
