@@ -182,12 +182,14 @@ class _Guard:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._is_from_own_page(request):
-            return web.Response(text="This address does not answer other web sites.\n", status=403)
+            reason = {"x-teal-reason": "foreign_page"}
+            return web.Response(text="This address does not answer other web sites.\n", status=403, headers=reason)
         if self._digest is not None and request.path not in _OPEN_PATHS:
             try:
                 self._check_token(request, self._digest)
             except RouterError as error:
-                return web.Response(text=f"{error.message}\n", status=error.status, headers=error.headers)
+                headers = [*error.headers, ("x-teal-reason", error.code)]
+                return web.Response(text=f"{error.message}\n", status=error.status, headers=headers)
         return await handler(request)
 
     def _check_token(self, request: web.Request, expected: bytes) -> None:

@@ -117,6 +117,17 @@ class BodyTimeout(RouterError):
         super().__init__(f"No byte of the request body came for {idle_s:g} seconds.")
 
 
+class HeadTimeout(RouterError):
+    """The client began a request and did not get to the end of its head."""
+
+    status = 408
+    code = "head_timeout"
+    closes = True
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"The request line and headers were not complete after {limit_s:g} seconds.")
+
+
 class TooManyConnections(RouterError):
     """There is no place for the client's connection."""
 
@@ -261,3 +272,17 @@ class UpstreamReset(RouterError):
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         return (("ms-azureml-model-error-reason", self.code),)
+
+
+class AnswerTimeout(RouterError):
+    """An instance rested in the middle of its answer, which is cut short: nobody gets to see this error."""
+
+    status = 424
+    code = "answer_timeout"
+
+
+class ClientStalled(RouterError):
+    """The client does not read its answer, which is cut short: nobody gets to see this error."""
+
+    status = 408
+    code = "client_stalled"

@@ -317,8 +317,9 @@ class Clients:
 
         They are not joined: aiohttp answers none of the requests of a read that ends malformed.
         """
-        head_since = connection.head_since or self.now()
-        handler = self._full.make(connection.client, head_since, connection.requests_left)
+        is_new = connection.head_since > 0
+        head_since = connection.head_since if is_new else self.now()
+        handler = self._full.make(connection.client, head_since, connection.requests_left, is_new=is_new)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         if connection.is_stalled:

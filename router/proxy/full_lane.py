@@ -5,7 +5,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web import BaseRequest, StreamResponse
 
-from router.core.errors import BadRequest, HeadTooLarge, InternalError, RouterError, TooManyFields
+from router.core.errors import BadRequest, HeadTimeout, HeadTooLarge, InternalError, RouterError, TooManyFields
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.proxy.mirror import Mirror
@@ -78,6 +78,21 @@ class FullLane:
         self._refuse(request, refused, record)
         self._runtime.record(record)
         return _CLOSED
+
+    def refuse_late_head(self, began: float) -> bytes:
+        """The answer to a head that does not come to an end; it was due since `began` (monotonic seconds)."""
+        runtime = self._runtime
+        error = HeadTimeout(runtime.limits.head_timeout_s)
+        record = RequestRecord(
+            generation=runtime.table.generation,
+            began=began,
+            request_id=runtime.request_id(),
+            status=error.status,
+            reason=error.code,
+            response_bytes=len(error.body),
+        )
+        runtime.record(record)
+        return refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=True)
 
     def _new_record(self, request: BaseRequest) -> RequestRecord:
         runtime = self._runtime

@@ -3,7 +3,7 @@
 from time import monotonic
 from typing import Protocol
 
-from router.core.errors import RouterError, UpstreamReset
+from router.core.errors import AnswerTimeout, ClientStalled, RouterError, UpstreamReset
 from router.core.headers import PlainRequest
 from router.core.record import RequestRecord
 from router.core.replies import Framing, chunk, client_status, forwarded_head, plain_head, refusal
@@ -137,7 +137,11 @@ class LiveExchange(DirectExchange):
 
     def expire(self) -> None:
         if self._has_head:
-            self._remember().reason = UpstreamReset.code
+            if self._client.is_stalled:
+                self._remember().reason = ClientStalled.code
+            else:
+                self.timed_out()
+                self._remember().reason = AnswerTimeout.code
             self._cut()
         else:
             super().expire()

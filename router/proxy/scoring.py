@@ -8,7 +8,15 @@ import msgspec
 from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.web import BaseRequest
 
-from router.core.errors import BodyTooLarge, HeadTooLarge, RequestTimeout, UpstreamReset, VersionNotSupported
+from router.core.errors import (
+    AnswerTimeout,
+    BodyTooLarge,
+    ClientStalled,
+    HeadTooLarge,
+    RequestTimeout,
+    UpstreamReset,
+    VersionNotSupported,
+)
 from router.core.forwarding import Hop, forwarding_lines, forwarding_lines_after
 from router.core.headers import VIA, VIA_OF_1_0, forwarded_once, request_lines, single
 from router.core.instances import Deployment
@@ -263,8 +271,9 @@ class Scoring:
         except UpstreamLost as error:
             exchange.upstream_failed(error.reason)
             raise UpstreamReset from error
-        except TimeoutError as error:
-            raise UpstreamReset from error
+        except AnswerTimeout:
+            exchange.timed_out()
+            raise
         exchange.finish()
         return not closes
 
@@ -290,9 +299,22 @@ class Scoring:
             if is_last:
                 return
             pending = b""
+            await self._wait_more(answer)
+
+    async def _wait_more(self, answer: Answer) -> None:
+        """Return once the client has taken what it was sent, and its instance has sent more.
+
+        Raises:
+            ClientStalled, AnswerTimeout: one of them rests too long.
+        """
+        is_taken = False
+        try:
             async with asyncio.timeout(self._runtime.limits.answer_timeout_s):
                 await self._request.writer.drain()
+                is_taken = True
                 await answer.wait_more()
+        except TimeoutError as error:
+            raise AnswerTimeout if is_taken else ClientStalled from error
 
     def _write(self, pending: bytes, part: bytes, *, is_chunked: bool, is_last: bool) -> None:
         if is_chunked:

@@ -20,6 +20,7 @@ class ClientConnection(BodyWatch):
         client: Whom it counts for.
         head_since: When the client began to owe a head (monotonic seconds).
         requests_left: How many more requests it may serve; None for any number.
+        is_new: Whether it has served none yet.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class ClientConnection(BodyWatch):
         "_head_since",
         "_idle_since",
         "_is_busy",
+        "_is_new",
         "_lane",
         "_requests_left",
         "_runtime",
@@ -42,10 +44,12 @@ class ClientConnection(BodyWatch):
         client: str,
         head_since: float,
         requests_left: int | None,
+        is_new: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(server, **kwargs)
         self._requests_left = requests_left
+        self._is_new = is_new
         self.client = client
         self._runtime = runtime
         self._lane = lane
@@ -67,6 +71,12 @@ class ClientConnection(BodyWatch):
         """Whether it has been due to finish a head since before `earlier` (monotonic seconds)."""
         return not self._is_busy and 0 < self._head_since < earlier
 
+    def give_up_head(self) -> None:
+        """The client has not finished a head in time; who has begun a first one gets to know why it is cut off."""
+        if self._is_new and self._has_begun_head and self.transport is not None:
+            self.transport.write(self._lane.refuse_late_head(self._head_since))
+        self.force_close()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp 3.14 resumes at every read of a body, paused or not, and parses an empty buffer each time.
         if self._reading_paused:
@@ -82,6 +92,7 @@ class ClientConnection(BodyWatch):
         """Hand a parsed request to the lane."""
         self.watch(request.content)
         self._is_busy = True
+        self._is_new = False
         self._has_begun_head = False
         self._head_since = 0.0
         if self._requests_left is not None:
@@ -114,8 +125,14 @@ class FullLaneServer(Server):
         self._lane = lane
         self._opened = opened
 
-    def make(self, client: str, head_since: float, requests_left: int | None) -> ClientConnection:
-        """A connection of `client`, which owes a head since `head_since` (monotonic seconds)."""
+    def make(
+        self, client: str, head_since: float, requests_left: int | None, *, is_new: bool = True
+    ) -> ClientConnection:
+        """A connection of `client`, which owes a head since `head_since` (monotonic seconds).
+
+        Args:
+            is_new: Whether it has served no request yet.
+        """
         limits = self._runtime.limits
         return ClientConnection(
             self,
@@ -124,6 +141,7 @@ class FullLaneServer(Server):
             client=client,
             head_since=head_since,
             requests_left=requests_left,
+            is_new=is_new,
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # bodies go through as they are
@@ -142,7 +160,7 @@ class FullLaneServer(Server):
         earlier = self._runtime.now() - self._runtime.limits.head_timeout_s
         for connection in self.client_connections:
             if connection.owes_head_since(earlier):
-                connection.force_close()
+                connection.give_up_head()
 
     def close_idle(self, idle_s: float) -> None:
         """Close connections on which nothing has happened for `idle_s` seconds."""

@@ -205,6 +205,21 @@ async def test_token_is_asked_for(start: Start, token_file: Path, path: str) -> 
     assert (await get(site, path, authorization="Bearer s3cr3t"))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"host": "evil.example", "origin": "http://other.example"}, "foreign_page"),
+        ({}, "key_auth_bad_header_forbidden"),
+        ({"authorization": "Bearer wrong"}, "key_auth_access_denied"),
+    ],
+)
+async def test_a_refusal_says_why(start: Start, token_file: Path, headers: dict[str, str], reason: str) -> None:
+    """In the header that scoring traffic has it in."""
+    url = f"http://127.0.0.1:{(await start(token_file=token_file)).port}/status"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        assert response.headers["x-teal-reason"] == reason
+
+
 @pytest.mark.parametrize("path", ["/", "/healthz"])
 async def test_page_and_health_ask_for_no_token(start: Start, token_file: Path, path: str) -> None:
     """A browser opens the page, which then asks; a probe needs no secret."""

@@ -114,7 +114,9 @@ async def test_an_answer_that_rests_too_long_is_cut(proxy: Proxy, peer: StartPee
     received = await client.rest()
     assert received.endswith(b"half")
     await proxy.settled()
-    assert proxy.stats().live == {200: 1}
+    assert (proxy.stats().live, proxy.stats().failures) == ({200: 1}, {"timeout": 1})
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["response_code_reason"]) == (200, "answer_timeout")
 
 
 async def test_a_client_that_does_not_read_its_answer_is_cut(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
@@ -131,3 +133,6 @@ async def test_a_client_that_does_not_read_its_answer_is_cut(proxy: Proxy, peer:
     await until(lambda: proxy.stats().live == {200: 1})
     await until(lambda: proxy.clients.open_now == 0)
     client.writer.transport.abort()
+    assert (proxy.stats().failures, proxy.stats().reasons) == ({}, {"client_stalled": 1})
+    (line,) = proxy.access_log()
+    assert line["response_code_reason"] == "client_stalled"

@@ -14,15 +14,36 @@ StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
 
 
-async def test_an_unfinished_head_is_given_up(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
-    """A connection that does not get to the end of a head in time is closed, whether bytes came or not."""
+async def test_an_unfinished_head_is_a_408(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Who does not get to the end of a head in time is told so, if it has begun one, and cut off in any case."""
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
     silent, slow = await raw(), await raw()
     await slow.send(b"POST /sc")
-    await until(lambda: proxy.clients.open_now == 2)
+    await until(lambda: proxy.clients.open_now == 2 and proxy.clients.busy_now == 1)
     proxy.clients.sweep()
     assert await silent.rest() == b""
+    status, head, body = await slow.answer()
+    assert (status, body) == (408, b"The request line and headers were not complete after 0 seconds.")
+    assert b"x-teal-reason: head_timeout" in head
+    assert b"connection: close" in head
     assert await slow.rest() == b""
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["response_code_reason"]) == (408, "head_timeout")
+    assert proxy.runtime.totals.endpoint("").reasons == {"head_timeout": 1}
+
+
+async def test_an_unfinished_head_after_a_request_is_cut(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Between two requests a connection may end without a word, and nothing is logged."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
+    client = await raw()
+    await client.send(post())
+    await client.answer()
+    await until(lambda: proxy.clients.busy_now == 0)
+    await client.send(b"POST /sc")
+    await until(lambda: proxy.clients.busy_now == 1)
+    proxy.clients.sweep()
+    assert await client.rest() == b""
+    assert [line["response_code"] for line in proxy.access_log()] == [200]
 
 
 async def test_the_head_timeout_spares_those_who_are_at_work_or_idle(

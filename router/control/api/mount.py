@@ -8,7 +8,7 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.typedefs import Handler
 
 from router.control.api.openapi import describe
-from router.control.api.routes import Access, ErrorBody, ErrorMessage, Route, refuse, reply
+from router.control.api.routes import Access, ErrorMessage, Route, refuse, refused
 from router.control.refusal import Forbidden, NotWritten, Refusal
 from router.control.state import StateError
 
@@ -71,7 +71,7 @@ def _has_gone(request: web.Request) -> bool:
 def _worded(answer: web.HTTPException) -> web.Response:
     """An answer of aiohttp's in the form that refusals have."""
     error = ErrorMessage(code=answer.reason.lower().replace(" ", "_"), message=answer.text or answer.reason)
-    response = reply(ErrorBody(error=error), answer.status)
+    response = refused(error, answer.status)
     if "allow" in answer.headers:
         response.headers["allow"] = answer.headers["allow"]
     return response

@@ -92,8 +92,14 @@ def refuse(refusal: Refusal) -> web.Response:
         )
         for problem in refusal.problems
     )
-    message = ErrorMessage(code=refusal.code, message=refusal.message, problems=problems)
-    return reply(ErrorBody(error=message), refusal.status)
+    return refused(ErrorMessage(code=refusal.code, message=refusal.message, problems=problems), refusal.status)
+
+
+def refused(error: ErrorMessage, status: int) -> web.Response:
+    """An error as an answer; its code is in the header that scoring traffic has it in, too."""
+    answer = reply(ErrorBody(error=error), status)
+    answer.headers["x-teal-reason"] = error.code
+    return answer
 
 
 async def read_body(request: web.Request, kind: type[Body]) -> Body:

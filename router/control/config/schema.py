@@ -125,7 +125,7 @@ class LimitsConfig(Config):
     )
     max_head_fields: int = Field(default=256, ge=16, description="Most header fields of a request. Past it: 431.")
     head_timeout_s: PositiveSeconds = Field(
-        default=10, description="Seconds a client may take to send a request's head; past it, it is closed."
+        default=10, description="Seconds a client may take to send a request's head. Past it: 408."
     )
     body_timeout_s: PositiveSeconds = Field(
         default=30,

@@ -20,6 +20,7 @@ class Answer(NamedTuple):
     status: int
     content_type: str
     text: str
+    reason: str
 
     @property
     def json(self) -> Any:
@@ -27,8 +28,9 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> tuple[int, str, str]:
-        """Status, code and message of a refusal."""
+        """Status, code and message of a refusal, whose header has the code as well."""
         error = self.json["error"]
+        assert self.reason == error["code"]
         return self.status, error["code"], error["message"]
 
 
@@ -47,7 +49,8 @@ class Site:
         """The answer to a request; a body that is neither bytes nor a file goes as JSON."""
         sent = body if body is None or isinstance(body, bytes | IOBase) else json.dumps(body).encode()
         async with self.session.request(method, self.url(target), data=sent) as response:
-            return Answer(response.status, response.headers.get("content-type", ""), await response.text())
+            content_type, reason = (response.headers.get(name, "") for name in ("content-type", "x-teal-reason"))
+            return Answer(response.status, content_type, await response.text(), reason)
 
 
 @asynccontextmanager
