@@ -87,6 +87,8 @@ class ClientConnection(BodyWatch):
             self._has_begun_head = True
             self._head_since = self._head_since or self._runtime.now()
         super().data_received(data)
+        if self._messages and not self._is_busy:
+            self._head_since = 0.0  # it is here, though nobody has looked at it yet
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Hand a parsed request to the lane."""

@@ -46,6 +46,18 @@ async def test_an_unfinished_head_after_a_request_is_cut(proxy: Proxy, peer: Sta
     assert [line["response_code"] for line in proxy.access_log()] == [200]
 
 
+async def test_a_head_that_is_complete_is_not_late(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Also in the moment before anybody has looked at it."""
+    spec = endpoint(deployment("blue", await peer(answer_ok)))
+    proxy.apply(spec)
+    client = await raw()
+    await client.send(post())
+    await until(lambda: proxy.clients.busy_now)
+    proxy.apply(spec, limits=ProxyLimits(head_timeout_s=0.0))
+    proxy.clients.sweep()
+    assert (await client.answer())[0] == 200
+
+
 async def test_the_head_timeout_spares_those_who_are_at_work_or_idle(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw
 ) -> None:
