@@ -106,9 +106,9 @@ def use() -> bool:
 
     It must come before the first of them is imported: they cannot be mixed with their sources.
     """
-    compiled = Compiled()
     if is_used():
         return True
+    compiled = Compiled()
     if os.environ.get(INTERPRETED) or not compiled.modules or not compiled.fits:
         return False
     if not compiled.modules.keys().isdisjoint(sys.modules):

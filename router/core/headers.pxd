@@ -24,5 +24,8 @@ cdef class AnswerFields:
 @cython.locals(found=list, kept=list, name=bytes, value=bytes, line=bytes, role=Py_ssize_t, passed_on=Py_ssize_t, number=Py_ssize_t, size=Py_ssize_t)
 cpdef PlainRequest read_plain_request(dict fields, list lines, bint keep_credentials)
 
+@cython.locals(plain=PlainRequest)
+cpdef PlainRequest _plain(list found, list lines)
+
 @cython.locals(lines=list, name=bytes, value=bytes, role=Py_ssize_t)
 cpdef AnswerFields read_answer(list headers)

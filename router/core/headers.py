@@ -204,6 +204,11 @@ def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_cred
         elif role == _DROP:
             continue
         kept.append(line)
+    return _plain(found, kept)
+
+
+def _plain(found: list[bytes | None], lines: list[bytes]) -> PlainRequest | None:
+    """A request of the values that `_ROLES` gives a place, if these leave no doubt where it ends."""
     host, length, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
     if persistence is not None:
         persistence = persistence.lower()
@@ -211,7 +216,7 @@ def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_cred
         return None
     if not length.isdigit() or len(length) > _MAX_DIGITS or not is_host(host):
         return None
-    plain = PlainRequest(host, kept, int(length))
+    plain = PlainRequest(host, lines, int(length))
     plain.authorization = authorization
     plain.deployment = deployment
     if client_request_id:
