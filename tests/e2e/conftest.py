@@ -224,9 +224,12 @@ class Load:
         self._news = asyncio.Event()
         self.answers: list[tuple[int, str, int]] = []  # status, deployment, generation
         self.failures: list[str] = []
+        self._ended: list[int] = []  # requests that have ended, by client
+        self._generations: list[int] = []  # of the newest answer, by client
 
     def start(self, clients: int) -> None:
-        self._tasks = [asyncio.create_task(self._ask(), name=f"client-{number}") for number in range(clients)]
+        self._ended, self._generations = [0] * clients, [0] * clients
+        self._tasks = [asyncio.create_task(self._ask(number), name=f"client-{number}") for number in range(clients)]
 
     async def stop(self) -> None:
         self._is_stopping = True
@@ -239,10 +242,16 @@ class Load:
             await self._news.wait()
         return self.answers[start:]
 
+    async def settle(self, generation: int = 0) -> None:
+        """Wait until each client was answered by this generation or a later one, on a request begun after the call."""
+        due = [ended + 2 for ended in self._ended]  # the next to end may be under way already
+        while min(self._generations) < generation or any(map(int.__lt__, self._ended, due)):
+            await self._news.wait()
+
     def statuses(self) -> Counter[int]:
         return Counter(status for status, _, _ in self.answers)
 
-    async def _ask(self) -> None:
+    async def _ask(self, client: int) -> None:
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector, headers=self._headers) as session:
             while not self._is_stopping:
@@ -250,9 +259,11 @@ class Load:
                     async with session.post(self._url, data=self._body) as answer:
                         await answer.read()
                         where = answer.headers.get("azureml-model-deployment", "")
-                        self.answers.append((answer.status, where, int(answer.headers["x-teal-generation"])))
+                        self._generations[client] = int(answer.headers["x-teal-generation"])
+                        self.answers.append((answer.status, where, self._generations[client]))
                 except aiohttp.ClientError as error:
                     self.failures.append(repr(error))
+                self._ended[client] += 1
                 self._news.set()
                 self._news = asyncio.Event()
                 await asyncio.sleep(self._think_s)

@@ -169,10 +169,10 @@ async def mirrors_a_tenth_to_green(teal: Teal, cli: Cli, load: Load) -> None:
 
 async def moves_the_traffic_to_green(cli: Cli, load: Load) -> None:
     await cli.done(f'online-endpoint update --name {ENDPOINT} --traffic "blue=90 green=10"')
-    await load.more(4)  # what was in flight finishes where it began
+    await load.settle()  # what was in flight finishes where it began
     assert {where for _, where, _ in await load.more(200)} == {"blue", "green"}
     await cli.done(f'online-endpoint update --name {ENDPOINT} --traffic "blue=0 green=100"')
-    await load.more(4)
+    await load.settle()
     assert {where for _, where, _ in await load.more(50)} == {"green"}
 
 

@@ -34,7 +34,7 @@ async def test_a_rollout_by_editing_the_file_fails_no_request(serve, example) ->
 
     await teal.edit("mirror_traffic: {green: 50}", "mirror_traffic: {}")
     generation = await teal.edit("traffic: {blue: 100, green: 0}", "traffic: {blue: 50, green: 50}")
-    await load.more(8)  # what was in flight finishes where it began
+    await load.settle(generation)  # what was in flight finishes where it began
     since = await load.more(200)
     assert {where for _, where, _ in since} == {"blue", "green"}
     assert min(number for _, _, number in since) >= generation
@@ -46,8 +46,8 @@ async def test_a_rollout_by_editing_the_file_fails_no_request(serve, example) ->
     await load.more(50)
 
     example.write_text(good)
-    await teal.edit("traffic: {blue: 50, green: 50}", "traffic: {blue: 0, green: 100}")
-    await load.more(8)
+    generation = await teal.edit("traffic: {blue: 50, green: 50}", "traffic: {blue: 0, green: 100}")
+    await load.settle(generation)
     assert {where for _, where, _ in await load.more(100)} == {"green"}
 
     without_blue = re.sub(r"      blue:\n(        .*\n)+", "", example.read_text())

@@ -67,7 +67,7 @@ async def test_all_traffic_moves_to_a_deployment_that_the_same_save_brings(serve
     assert (await teal.status())["endpoints"][0]["held"] == held["reason"]
 
     await teal.after(gate.open, '"worker.exited".*"blue"')
-    await load.more(4)
+    await load.settle()
     assert answered_by(await load.more(50)) == {(200, "green")}
     await load.stop()
     assert (load.failures, set(load.statuses())) == ([], {200})
@@ -130,14 +130,14 @@ async def test_upstreams_are_replaced_by_others_without_a_failed_request(serve, 
     project.deployments["blue"] = {"upstreams": [two.address]}
     await teal.apply(project.save)
     await two.asked.wait()
-    await load.more(4)
+    await load.settle()
     assert await requests_during(one, load.more(20)) == 0
 
     project.endpoint["deployments"] = {"green": {"upstreams": [three.address]}}
     project.endpoint["traffic"] = {"green": 100}
     await teal.apply(project.save)
     await three.asked.wait()
-    await load.more(4)
+    await load.settle()
     assert await requests_during(two, load.more(20)) == 0
     await load.stop()
     assert (load.failures, set(load.statuses())) == ([], {200})
@@ -157,7 +157,7 @@ async def test_a_new_model_rolls_without_a_failed_request(serve, project: Projec
 
     project.deployments["blue"]["environment_variables"]["NAME"] = "blue-2"
     await teal.after(project.save, '"deployment.changed".*"Succeeded"')
-    await load.more(6)
+    await load.settle()
     assert (await ask(await teal.url())).text == '"blue-2"'
 
     project.deployments["blue"]["instance_count"] = 1
