@@ -108,13 +108,19 @@ def use() -> bool:
     """
     if is_used():
         return True
-    compiled = Compiled()
-    if os.environ.get(INTERPRETED) or not compiled.modules or not compiled.fits:
+    if not is_usable():
         return False
+    compiled = Compiled()
     if not compiled.modules.keys().isdisjoint(sys.modules):
         raise ImportError("compiled modules cannot take the place of modules that are loaded already")
     sys.meta_path.insert(sys.meta_path.index(PathFinder), compiled)
     return True
+
+
+def is_usable() -> bool:
+    """Whether a process that starts now would run the compiled modules. Reads all of their sources."""
+    compiled = Compiled()
+    return not os.environ.get(INTERPRETED) and bool(compiled.modules) and compiled.fits
 
 
 def is_used() -> bool:

@@ -35,7 +35,7 @@ from router.control.config.watch import Changed, FileEvent, current, watch
 from router.control.encryption import Encryption
 from router.control.events import EventLog, view
 from router.control.history import ConfigHistory
-from router.control.listeners import ListenError, bind, from_systemd, spread, url_of
+from router.control.listeners import ListenError, bind, bound_at, from_systemd, spread, url_of
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
 from router.control.process_metrics import control_facts
@@ -48,6 +48,7 @@ from router.control.start import (
     proxy_arguments,
     read_file,
     slots_of,
+    start_facts,
     state_dir_of,
 )
 from router.control.state import State, StateError
@@ -150,6 +151,7 @@ class Daemon:
         slots = slots_of(config)
         sockets = spread(start.passed, slots) if start.passed else bind(config.listen_addresses, slots)
         self._urls = {scheme: url_of(sockets[0][0], scheme=scheme) for scheme in ("http", "https")}
+        self._addresses = len(sockets[0])
         self._owned_sockets = [listener for of_slot in sockets for listener in of_slot]
         self._proxies = Proxies(sockets, proxy_arguments(config), self._proxies_changed)
         self._encryption = Encryption(self._proxies.encrypt)
@@ -254,17 +256,20 @@ class Daemon:
     # Start and stop
 
     async def _start(self) -> None:
-        start = self._start_with
-        admin = start.loaded.config.admin.address
+        start, config = self._start_with, self._start_with.loaded.config
+        admin, scheme = config.admin.address, "http" if config.tls is None else "https"
         log.info(
             "daemon.started",
             version=__version__,
             pid=os.getpid(),
             config=str(self._options.config.absolute()),
             state_dir=str(start.state_dir),
-            listening=self._base_url,
+            listening=[bound_at(listener, scheme=scheme) for listener in self._owned_sockets[: self._addresses]],
+            sockets_from="systemd" if start.passed else "config",
             admin=f"http://{admin.host}:{self._site.port}" if admin else None,
-            proxies=len(self._proxies.statuses()),
+            admin_socket=str(socket_path(start.state_dir)),
+            loop=type(asyncio.get_running_loop()).__module__,
+            **await asyncio.to_thread(start_facts, config),
         )
         await asyncio.to_thread(self._store.tidy)
         await self._bring_into_force(start.loaded, await self._commands.written_by(start.loaded.content))

@@ -48,13 +48,22 @@ def spread(passed: Sequence[socket.socket], slots: int) -> list[list[socket.sock
     return [list(passed) for _ in range(slots)]
 
 
-def url_of(listener: socket.socket, *, scheme: str) -> str:
-    """Where clients on this machine reach a socket."""
+def bound_at(listener: socket.socket, *, scheme: str) -> str:
+    """What a socket is bound to, as a URL."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}"
+
+
+def url_of(listener: socket.socket, *, scheme: str) -> str:
+    """Where clients on this machine reach a socket."""
+    anywhere = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
+    url = bound_at(listener, scheme=scheme)
+    for wildcard, here in anywhere.items():
+        url = url.replace(wildcard, here)
+    return url
 
 
 def _refuse_if_in_use(host: str, port: int) -> None:

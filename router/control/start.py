@@ -1,14 +1,17 @@
 """What a daemon starts with: its file, or what was applied last if that is broken."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
+from router import compiled
 from router.control.config.load import ConfigError, Loaded, load_config, load_content
 from router.control.config.schema import RouterConfig
 from router.control.config.watch import Changed, FileEvent, current
 from router.control.history import ConfigHistory
 from router.control.options import ServeOptions
+from router.core.admission import affordable_connections
 
 
 class StartError(Exception):
@@ -66,3 +69,21 @@ def proxy_arguments(config: RouterConfig) -> list[str]:
     if style == "auto":
         style = "console" if os.isatty(sys.stdout.fileno()) else "json"
     return ["--log-format", style, "--log-level", config.log.level]
+
+
+def start_facts(config: RouterConfig) -> dict[str, object]:
+    """What a start tells of how it will serve. Reads the sources of the request path, which takes milliseconds.
+
+    Limits are those of the config as far as there are descriptors for them; `max_files` is what a proxy may have open,
+    which raises its own limit to the hard one.
+    """
+    max_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    proxies = slots_of(config)
+    return {
+        "tls": config.tls is not None,
+        "proxies": proxies,
+        "request_path": "compiled" if compiled.is_usable() else "interpreted",
+        "max_connections": min(config.limits.max_connections, proxies * affordable_connections(max_files)),
+        "max_connections_per_address": config.limits.max_connections_per_address,
+        "max_files": max_files,
+    }

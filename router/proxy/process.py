@@ -11,6 +11,7 @@ from typing import Literal
 
 import structlog
 
+from router import compiled
 from router.core.wire import Applied, Apply, Drain, Encrypt
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
@@ -86,6 +87,13 @@ class ProxyProcess:
         if self._drain.is_set() or not self._runtime.has_table.is_set():
             return
         self._listen()
+        log.info(
+            "proxy.serving",
+            generation=self._runtime.table.generation,
+            request_path="compiled" if compiled.is_used() else "interpreted",
+            has_fast_lane=self._options.has_fast_lane,
+            max_connections=self._entrance.max_connections,
+        )
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection need look at it again
         # A request leaves nothing that is only reachable in a circle, so collections find next to nothing: fewer of
@@ -149,6 +157,7 @@ class ProxyProcess:
     async def _finish_requests(self) -> None:
         """Stop accepting, tell every client to close, and wait for what is in flight."""
         self._runtime.is_draining = True
+        log.info("proxy.draining", connections=self._clients.open_now, busy=self._clients.busy_now)
         for listener in self._listeners:
             listener.close()
         with contextlib.suppress(TimeoutError):
@@ -182,6 +191,7 @@ class ProxyProcess:
         link.tell(self._runtime.stats())
         await link.close()
         self._runtime.access_log.flush()
+        log.info("proxy.stopped")
         self._writer.close(_FLUSH_S)
 
 

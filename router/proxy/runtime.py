@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 
+import structlog
+
 from router.core.bucket import SharedBucket, TokenBucket
 from router.core.forwarding import TrustedProxies
 from router.core.instances import Deployment, Instance
@@ -20,6 +22,8 @@ from router.core.wire import Apply, ProxyLimits, Stats
 from router.proxy.access_log import AccessLog
 from router.proxy.deadlines import Deadlines
 from router.proxy.pool import Pool
+
+log = structlog.get_logger()
 
 
 class Runtime:
@@ -112,7 +116,9 @@ class Runtime:
 
     def upstream_failed(self, deployment: Deployment, instance: Instance, reason: str) -> None:
         """Count a failure of an instance against it."""
-        instance.failed(self.now(), is_unreachable=reason == "connect")
+        if instance.failed(self.now(), is_unreachable=reason == "connect"):
+            where = {"endpoint": deployment.endpoint, "deployment": deployment.name, "address": instance.address}
+            log.warning("instance.ejected", **where, reason=reason)
         count(self.totals.endpoint(deployment.endpoint).deployment(deployment.name).failures, reason)
 
     def ejected(self) -> Iterator[tuple[Deployment, Instance]]:

@@ -3,11 +3,11 @@
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
-from router.control.listeners import ListenError, bind, from_systemd, spread
+from router.control.listeners import ListenError, bind, bound_at, from_systemd, spread, url_of
 
 
 @pytest.fixture
@@ -74,3 +74,20 @@ def test_sockets_from_systemd_are_shared_by_all_slots() -> None:
     with ExitStack() as stack:
         one, two = stack.enter_context(socket.socket()), stack.enter_context(socket.socket())
         assert spread([one, two], slots=2) == [[one, two], [one, two]]
+
+
+@pytest.mark.parametrize(
+    ("host", "bound", "reached"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:", "http://127.0.0.1:"),
+        ("0.0.0.0", "http://0.0.0.0:", "http://127.0.0.1:"),
+        ("::1", "http://[::1]:", "http://[::1]:"),
+        ("::", "http://[::]:", "http://[::1]:"),
+    ],
+)
+def test_a_socket_has_an_address_and_a_way_to_it(host: str, bound: str, reached: str) -> None:
+    """The wildcard is what an operator must see, and nothing that a client could connect to."""
+    with closing(bind([(host, 0)], slots=1)[0][0]) as listener:
+        port = listener.getsockname()[1]
+        assert bound_at(listener, scheme="http") == f"{bound}{port}"
+        assert url_of(listener, scheme="http") == f"{reached}{port}"

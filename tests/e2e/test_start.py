@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from router import __version__, compiled
 from router.control.history import ConfigHistory
 from router.control.state import State
 from tests.e2e.conftest import running
@@ -169,9 +171,59 @@ async def test_port_0_takes_a_free_port(serve, project: Project) -> None:
     project.data["admin"] = {"http": "127.0.0.1:0"}
     teal = await serve(project.save())
     started = teal.events("daemon.started")[0]
-    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", started["listening"])
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", started["listening"][0])
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", started["admin"])
     assert (await ask(await teal.url())).status == 200
+
+
+async def test_the_first_line_says_how_it_serves(serve, project: Project) -> None:
+    """Version, paths, addresses, and what holds: all that an operator asks first, and each proxy says the same."""
+    project.data |= {"proxy": {"processes": 2}, "listen": ["127.0.0.1:0", "[::1]:0"]}
+    project.data["limits"]["max_connections"] = 100
+    teal = await serve(project.save())
+    (started,) = teal.events("daemon.started")
+    assert [re.sub(r"\d+$", "PORT", url) for url in started.pop("listening")] == [
+        "http://127.0.0.1:PORT",
+        "http://[::1]:PORT",
+    ]
+    del started["timestamp"]
+    request_path = "compiled" if compiled.is_usable() else "interpreted"
+    assert started == {
+        "level": "info",
+        "event": "daemon.started",
+        "process": "control",
+        "version": __version__,
+        "pid": teal.process.pid,
+        "config": str(project.path),
+        "state_dir": str(teal.state_dir),
+        "sockets_from": "config",
+        "tls": False,
+        "admin": None,
+        "admin_socket": str(teal.state_dir / "run" / "admin.sock"),
+        "proxies": 2,
+        "request_path": request_path,
+        "loop": "uvloop",
+        "max_connections": 100,
+        "max_connections_per_address": 10_000,
+        "max_files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+    }
+    told = [(each["process"], each["request_path"], each["max_connections"]) for each in teal.events("proxy.serving")]
+    assert sorted(told) == [("proxy-0", request_path, 50), ("proxy-1", request_path, 50)]
+
+
+async def test_a_stop_is_told_step_by_step(serve, project: Project) -> None:
+    """Every process says when it begins to drain, and when it is done; the daemon has the last word."""
+    teal = await serve(project.save())
+    assert await teal.stop() == 0
+    events = [(line["process"], line["event"]) for line in map(json.loads, teal.lines) if "process" in line]
+    told = {"daemon.draining", "proxy.draining", "proxy.stopped", "daemon.stopped"}
+    drained = [event for event in events if event[1] in told]
+    assert drained == [
+        ("control", "daemon.draining"),
+        ("proxy-0", "proxy.draining"),
+        ("proxy-0", "proxy.stopped"),
+        ("control", "daemon.stopped"),
+    ]
 
 
 async def test_keys_are_private_and_outlive_the_daemon(serve, project: Project) -> None:

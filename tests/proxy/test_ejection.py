@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from router.core.instances import EJECT_AFTER, EJECT_BASE_S, Instance
 from router.core.table import InstanceSpec
@@ -61,11 +62,22 @@ async def test_five_failures_in_a_row_eject(proxy: Proxy, peer: StartPeer, clien
     """The instance that resets gets five requests, and none after them."""
     bad, good = await peer(Moody()), await peer(answer_ok)
     proxy.apply(endpoint(deployment("blue", bad, good)))
-    statuses = await score(client, proxy, 30)
+    with capture_logs() as events:
+        statuses = await score(client, proxy, 30)
     assert statuses.count(424) == EJECT_AFTER == len(bad.seen)
     assert statuses.count(200) == 25
     assert proxy.runtime.stats().ejected == (bad.address,)
     assert proxy.stats().failures == {"reset": 5}
+    assert events == [
+        {
+            "event": "instance.ejected",
+            "log_level": "warning",
+            "endpoint": "churn",
+            "deployment": "blue",
+            "address": bad.address,
+            "reason": "reset",
+        }
+    ]
 
 
 async def test_a_good_answer_between_failures_prevents_the_ejection(

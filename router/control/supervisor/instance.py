@@ -183,9 +183,20 @@ class Instance:
             return
         if self.state is not before[0]:
             self.since = time.time()
+            self._tell_state(came_from=before[0])
         if self.state is State.GONE:
             self._log.close()
         self._observer.changed()
+
+    def _tell_state(self, came_from: State) -> None:
+        """Log the changes that nothing else tells of; a start, READY=1 and an end are logged where they happen."""
+        match self.state:
+            case State.UNREADY | State.FAILING:
+                self._event.warning(f"worker.{self.state.value}", reason=self.lifecycle.reason)
+            case State.READY if came_from is State.UNREADY:
+                self._event.info("worker.recovered")
+            case State.DRAINING | State.STOPPING:
+                self._event.info(f"worker.{self.state.value}")
 
     def _do(self, action: Action) -> None:
         match action:

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from router.control.environments import EnvironmentSpec
 from router.control.states import DeploymentKey
 from router.control.supervisor import Probe
@@ -126,7 +128,9 @@ async def test_failing_liveness_probe_replaces(bench: Bench, quick: Probe) -> No
     """As often as the threshold says: killed and started again."""
     spec = await bench.serving(liveness=quick)
     (spec.code_dir / "unwell").touch()
-    await bench.until(lambda: bench.status.worker_exits == {"liveness": 1})
+    with capture_logs() as events:
+        await bench.until(lambda: bench.status.worker_exits == {"liveness": 1})
+    assert [event["event"] for event in events][:2] == ["worker.failing", "worker.exited"]
     (spec.code_dir / "unwell").unlink()
     await bench.until(bench.has_settled)
 
@@ -135,12 +139,17 @@ async def test_failing_readiness_probe_takes_out_and_puts_back(bench: Bench, qui
     """Readiness decides on the choice alone; the process stays."""
     spec = await bench.serving(readiness=quick)
     pid = bench.pid()
-    (spec.code_dir / "unwell").touch()
-    await bench.until(lambda: bench.states == ["unready"])
-    assert bench.instances[0].reason == "readiness probe: GET / answered 500"
-    (spec.code_dir / "unwell").unlink()
-    await bench.until(bench.has_settled)
+    with capture_logs() as events:
+        (spec.code_dir / "unwell").touch()
+        await bench.until(lambda: bench.states == ["unready"])
+        assert bench.instances[0].reason == "readiness probe: GET / answered 500"
+        (spec.code_dir / "unwell").unlink()
+        await bench.until(bench.has_settled)
     assert bench.pid() == pid
+    assert [(event["event"], event.get("reason")) for event in events] == [
+        ("worker.unready", "readiness probe: GET / answered 500"),
+        ("worker.recovered", None),
+    ]
 
 
 async def test_worker_over_its_memory_is_replaced(bench: Bench) -> None:
