@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -20,6 +21,8 @@ from router.control.status_page import CONTENT_SECURITY_POLICY, PAGE
 from router.core.auth import bearer, check_key, digest
 from router.core.errors import RouterError
 from router.core.rules import HostPort, is_loopback
+
+log = structlog.get_logger()
 
 _SHUTDOWN_S = 1.0
 # These tell nothing that is worth a token: an empty page, and that the process works.
@@ -139,7 +142,7 @@ class AdminSite:
         app.router.add_get("/readyz", self._serve_readiness)
         app.router.add_get("/metrics", self._serve_metrics)
         app.router.add_get("/status", self._serve_status if is_trusted else self._serve_public_status)
-        app.on_response_prepare.append(_add_headers)
+        app.on_response_prepare.extend((_add_headers, _tell_refusal))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
@@ -231,6 +234,13 @@ async def _serve_health(_request: web.Request) -> web.Response:
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["cache-control"] = "no-store"
     response.headers["x-content-type-options"] = "nosniff"
+
+
+async def _tell_refusal(request: web.Request, response: web.StreamResponse) -> None:
+    """Log the reason that the answer carries, if it is a refusal."""
+    reason = response.headers.get("x-teal-reason")
+    if reason is not None:
+        log.info("admin.refused", method=request.method, path=request.path, status=response.status, reason=reason)
 
 
 def _read_token(path: Path | None) -> bytes | None:

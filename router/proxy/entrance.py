@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 import structlog
 
 from router.core.admission import ConnectionRefusal, affordable_connections, client_of
-from router.core.errors import TooManyConnections
+from router.core.errors import NoDescriptors, RouterError, TooManyConnections
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.core.stats import count
@@ -88,7 +88,7 @@ class Entrance:
     def refuse_exhausted(self, connection: socket.socket) -> None:
         """Close a connection that holds the last descriptor."""
         self._count("no_descriptors")
-        self._close(connection)
+        self._close(connection, NoDescriptors())
 
     # What has a time limit
 
@@ -154,24 +154,24 @@ class Entrance:
     def _refuse(self, connection: socket.socket, reason: ConnectionRefusal) -> None:
         self._count(reason)
         if self._is_encrypted or len(self._refused) >= _MAX_WAITED_FOR:
-            self._close(connection)
+            self._close(connection, TooManyConnections())
             return
-        refused = RefusedConnection(self._refusal, self._refused.discard)
+        refused = RefusedConnection(lambda: self._refusal(TooManyConnections()), self._refused.discard)
         self._refused.add(refused)
         self._connect(_Arrival(connection, refused, self._runtime.now()))
 
-    def _close(self, connection: socket.socket) -> None:
+    def _close(self, connection: socket.socket, error: RouterError) -> None:
         """Refuse a client without waiting for it."""
         if self._is_encrypted:
             connection.close()  # an answer would take a handshake
         else:
-            answer_and_close(connection, self._refusal())
+            answer_and_close(connection, self._refusal(error))
 
     def _count(self, reason: ConnectionRefusal) -> None:
         count(self._runtime.totals.process.connections_refused, reason)
 
-    def _refusal(self) -> bytes:
+    def _refusal(self, error: RouterError) -> bytes:
         runtime = self._runtime
         now = runtime.now()
         record = RequestRecord(generation=runtime.table.generation, began=now, request_id=runtime.request_id())
-        return refusal(TooManyConnections(), record, now=now, http_date=runtime.http_date(), closes=True)
+        return refusal(error, record, now=now, http_date=runtime.http_date(), closes=True)

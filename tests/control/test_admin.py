@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from router.control.admin import AdminAddresses, AdminAddressInUse, AdminError, AdminSite
 from router.control.admin_socket import connect_to, socket_path
@@ -206,18 +207,24 @@ async def test_token_is_asked_for(start: Start, token_file: Path, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("headers", "reason"),
+    ("path", "headers", "status", "reason"),
     [
-        ({"host": "evil.example", "origin": "http://other.example"}, "foreign_page"),
-        ({}, "key_auth_bad_header_forbidden"),
-        ({"authorization": "Bearer wrong"}, "key_auth_access_denied"),
+        ("/status", {"host": "evil.example", "origin": "http://other.example"}, 403, "foreign_page"),
+        ("/status", {}, 401, "key_auth_bad_header_forbidden"),
+        ("/status", {"authorization": "Bearer wrong"}, 401, "key_auth_access_denied"),
+        ("/nothing", {"authorization": "Bearer s3cr3t"}, 404, "not_found"),
     ],
 )
-async def test_a_refusal_says_why(start: Start, token_file: Path, headers: dict[str, str], reason: str) -> None:
-    """In the header that scoring traffic has it in."""
-    url = f"http://127.0.0.1:{(await start(token_file=token_file)).port}/status"
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
-        assert response.headers["x-teal-reason"] == reason
+async def test_a_refusal_says_why(
+    start: Start, token_file: Path, path: str, headers: dict[str, str], status: int, reason: str
+) -> None:
+    """In the header that scoring traffic has it in, and in the log."""
+    url = f"http://127.0.0.1:{(await start(token_file=token_file)).port}{path}"
+    with capture_logs() as events:
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+            assert response.headers["x-teal-reason"] == reason
+    refused = {"event": "admin.refused", "log_level": "info", "method": "GET", "path": path}
+    assert events == [{**refused, "status": status, "reason": reason}]
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz"])

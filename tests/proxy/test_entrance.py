@@ -40,6 +40,18 @@ async def test_a_connection_over_the_limit_is_answered_503(proxy: Proxy, peer: S
     assert len(one.seen) == 2
 
 
+def test_a_client_that_takes_the_last_descriptor_is_told_so(proxy: Proxy) -> None:
+    """It is answered before anybody waits for it, and may come again."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        proxy.entrance.refuse_exhausted(ours)
+        answer = theirs.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"x-teal-reason: no_descriptors" in answer
+    assert b"retry-after: 1" in answer
+    assert refused(proxy) == {"no_descriptors": 1}
+
+
 async def test_a_place_is_free_again_once_its_client_has_gone(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
     """Whichever lane it was on when it left."""
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(max_connections=1))

@@ -52,9 +52,10 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
     except StateError as error:
         return refuse(NotWritten(str(error)))
     except web.HTTPException as answer:  # aiohttp's own: no such path or method, or a body over the limit
-        if not request.path.startswith(_API):
-            raise
-        return _worded(answer)
+        if request.path.startswith(_API):
+            return _worded(answer)
+        answer.headers["x-teal-reason"] = _code(answer)
+        raise
     except Exception as error:
         if isinstance(error, ConnectionError | ClientPayloadError) and _has_gone(request):
             log.debug("api.client_gone", method=request.method, path=request.path, reason=str(error))
@@ -70,11 +71,16 @@ def _has_gone(request: web.Request) -> bool:
 
 def _worded(answer: web.HTTPException) -> web.Response:
     """An answer of aiohttp's in the form that refusals have."""
-    error = ErrorMessage(code=answer.reason.lower().replace(" ", "_"), message=answer.text or answer.reason)
+    error = ErrorMessage(code=_code(answer), message=answer.text or answer.reason)
     response = refused(error, answer.status)
     if "allow" in answer.headers:
         response.headers["allow"] = answer.headers["allow"]
     return response
+
+
+def _code(answer: web.HTTPException) -> str:
+    """Its reason phrase as one word."""
+    return answer.reason.lower().replace(" ", "_")
 
 
 async def _forbid(_request: web.Request) -> web.StreamResponse:
