@@ -10,6 +10,7 @@ cdef class FastConnection:
     cdef readonly bytes forwarded_for
     cdef list _held
     cdef Py_ssize_t _missing_bytes
+    cdef bint _is_half_closed
     cdef bint _is_waiting
     cdef public double deadline
     cdef public double idle_since

@@ -9,6 +9,7 @@ import structlog
 from router.core.admission import Admission
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
+from router.proxy.half_close import Listening, can_half_close
 from router.proxy.live import LiveExchange
 from router.proxy.mirror import Mirror
 from router.proxy.opened import ClientProtocol, OpenConnections
@@ -31,6 +32,7 @@ class FastConnection:
         "_clients",
         "_exchange",
         "_held",
+        "_is_half_closed",
         "_is_waiting",
         "_lane",
         "_missing_bytes",
@@ -51,6 +53,7 @@ class FastConnection:
         self._exchange: LiveExchange | None = None
         self.forwarded_for = b""
         self._held: list[bytes] = []  # received, and not looked at yet
+        self._is_half_closed = False  # the client sends no more
         self._missing_bytes = 0  # of the body, until what is held is a whole request
         self._is_waiting = False  # for them
         self.deadline = 0.0  # of that
@@ -62,6 +65,11 @@ class FastConnection:
     def requests_left(self) -> int | None:
         """How many more requests it may serve; None for any number."""
         return None
+
+    @property
+    def is_half_closed(self) -> bool:
+        """The client sends no more."""
+        return self._is_half_closed
 
     @property
     def is_idle(self) -> bool:
@@ -111,8 +119,22 @@ class FastConnection:
         if self._exchange is not None:
             self._exchange.pause()
 
-    def eof_received(self) -> None:
-        """What it has sent is all: the transport closes."""
+    def eof_received(self) -> bool:
+        """What it has sent is all; whether the connection stays open for an answer."""
+        exchange, transport = self._exchange, self._transport
+        if exchange is None or transport is None or not can_half_close(transport):
+            return False
+        self._is_half_closed = True
+        if not self._held:
+            exchange.is_last()
+        Listening(
+            self._clients.deadlines,
+            transport,
+            is_current=lambda: self._exchange is exchange,
+            progress=lambda: exchange.last_progress,
+            gone=self.abort,
+        )
+        return True
 
     def resume_writing(self) -> None:
         self.is_stalled = False
@@ -134,6 +156,8 @@ class FastConnection:
             self._hand_over(pieces)
         elif not isinstance(taken, int):
             self._exchange = taken
+            if self._is_half_closed:
+                taken.is_last()
         elif taken:
             self._wait(pieces, taken)
 
@@ -196,7 +220,7 @@ class FastConnection:
         self._exchange = None
         self.idle_since = now
         self.head_since = 0.0
-        if closes:
+        if closes or (self._is_half_closed and not self._held):
             if self._transport is not None:
                 self._transport.close()
         elif self._held:
@@ -327,6 +351,8 @@ class Clients:
         self.lost(connection)
         for piece in pieces:
             handler.data_received(piece)
+        if connection.is_half_closed and not handler.eof_received():
+            transport.close()
 
     def _make(self, client: str, now: float, requests: int | None) -> FastConnection | ClientConnection:
         lane = self._lane

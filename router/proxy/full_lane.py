@@ -8,6 +8,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from router.core.errors import BadRequest, HeadTimeout, HeadTooLarge, InternalError, RouterError, TooManyFields
 from router.core.record import RequestRecord
 from router.core.replies import refusal
+from router.proxy.ending import end_connection
 from router.proxy.mirror import Mirror
 from router.proxy.persistence import can_go_on
 from router.proxy.runtime import Runtime
@@ -27,6 +28,8 @@ class Written(StreamResponse):
 
     async def prepare(self, request: BaseRequest) -> None:
         """The head was written by the lane."""
+        if not self._lives_on:
+            await end_connection(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """So was the body."""

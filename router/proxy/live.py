@@ -117,6 +117,15 @@ class LiveExchange(DirectExchange):
         if self._connection is not None:
             self._connection.resume()
 
+    @property
+    def last_progress(self) -> float | None:
+        """A number that grows with every part of the answer that goes out; None before."""
+        return self.deadline if self._has_head else None
+
+    def is_last(self) -> None:
+        """No request follows on the client's connection: it ends with this answer."""
+        self._plain.closes = True
+
     # Ends without an answer
 
     def fail(self, error: RouterError) -> None:

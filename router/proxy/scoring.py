@@ -26,6 +26,7 @@ from router.core.requests import Chosen, route
 from router.core.table import DeploymentSpec, RoutingTable
 from router.proxy.answer import Answer
 from router.proxy.client_body import ClientBody
+from router.proxy.ending import tell_of_part
 from router.proxy.forward import Exchange, Outgoing
 from router.proxy.mirror import Mirror
 from router.proxy.persistence import can_go_on
@@ -321,6 +322,7 @@ class Scoring:
             part = chunk(part, is_last=is_last)
         transport = self._request.transport
         if transport is not None and (pending or part):
+            tell_of_part(self._request)
             transport.write(pending + part)
 
     async def _throttle(self, size: int) -> float:

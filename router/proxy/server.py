@@ -7,13 +7,13 @@ from aiohttp import EMPTY_PAYLOAD
 from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from router.proxy.ending import EndingConnection
 from router.proxy.full_lane import FullLane
 from router.proxy.opened import OpenConnections
-from router.proxy.persistence import BodyWatch
 from router.proxy.runtime import Runtime
 
 
-class ClientConnection(BodyWatch):
+class ClientConnection(EndingConnection):
     """One client's connection on the full lane.
 
     Args:
@@ -47,7 +47,7 @@ class ClientConnection(BodyWatch):
         is_new: bool,
         **kwargs: Any,
     ) -> None:
-        super().__init__(server, **kwargs)
+        super().__init__(runtime, server, **kwargs)
         self._requests_left = requests_left
         self._is_new = is_new
         self.client = client
@@ -83,7 +83,7 @@ class ClientConnection(BodyWatch):
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_busy:
+        if not self._is_busy and self._lingering is None:
             self._has_begun_head = True
             self._head_since = self._head_since or self._runtime.now()
         super().data_received(data)
@@ -92,20 +92,19 @@ class ClientConnection(BodyWatch):
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Hand a parsed request to the lane."""
-        self.watch(request.content)
         self._is_busy = True
-        self._is_new = False
-        self._has_begun_head = False
-        self._head_since = 0.0
         if self._requests_left is not None:
             self._requests_left -= 1
             self.is_spent = self._requests_left <= 0
+        self.begin(request)
+        self._owe_nothing()
         try:
             return await self._lane.handle(request)
         finally:
             self.watch(EMPTY_PAYLOAD)
             self._is_busy = False
             self._idle_since = self._runtime.now()
+            self.end()
 
     def handle_error(
         self,
@@ -114,7 +113,17 @@ class ClientConnection(BodyWatch):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> StreamResponse:
-        return self._lane.refuse_malformed(request, exc)
+        self._owe_nothing()
+        answer = self._lane.refuse_malformed(request, exc)
+        self._idle_since = self._runtime.now()
+        self.end()
+        return answer
+
+    def _owe_nothing(self) -> None:
+        """The head is here, or will never be."""
+        self._is_new = False
+        self._has_begun_head = False
+        self._head_since = 0.0
 
 
 class FullLaneServer(Server):
@@ -147,6 +156,7 @@ class FullLaneServer(Server):
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # bodies go through as they are
+            lingering_time=0.0,  # we do that ourselves, and end our side first
             keepalive_timeout=limits.keepalive_timeout_s,
             max_line_size=limits.max_head_bytes,
             max_field_size=limits.max_head_bytes,
