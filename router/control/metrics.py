@@ -18,7 +18,7 @@ from router.control.process_metrics import ProcessFacts, process_metrics
 from router.control.states import DeploymentStatus, InstanceStatus
 from router.control.status import ReloadResult
 from router.control.table_metrics import table_metrics
-from router.core.admission import ConnectionRefusal
+from router.core.admission import ConnectionCut, ConnectionRefusal
 from router.core.lifecycle import ExitReason
 from router.core.stats import DeploymentStats, EndpointStats, MirrorOutcome, ProcessStats, Totals, UpstreamFailure
 from router.core.table import TableSpec
@@ -247,6 +247,12 @@ def _clients_and_copies(process: ProcessStats) -> Iterator[Metric]:
         "Client connections that were refused, by reason.",
         ("reason",),
         (((reason,), number) for reason, number in _with_zeros(ConnectionRefusal, process.connections_refused)),
+    )
+    yield counter(
+        "teal_connections_cut_total",
+        "Client connections that were cut because a head did not come or an answer was not read, by reason.",
+        ("reason",),
+        (((reason,), number) for reason, number in _with_zeros(ConnectionCut, process.connections_cut)),
     )
     yield CounterMetricFamily(
         "teal_access_log_dropped_total",

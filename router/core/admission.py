@@ -4,6 +4,7 @@ from ipaddress import IPv6Address
 from typing import Literal
 
 ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors", "no_certificate", "handshake"]
+ConnectionCut = Literal["head_timeout", "not_read"]
 
 #: Descriptors that are neither a client's nor an instance's: the loop's, the log's, refusals on their way.
 _OWN_DESCRIPTORS = 64

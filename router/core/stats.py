@@ -154,6 +154,7 @@ class ProcessStats(Vitals):
     max_connections: int = 0
     connections_opened: int = 0
     connections_refused: dict[str, int] = {}
+    connections_cut: dict[str, int] = {}
     access_log_dropped: int = 0
     mirror_held_bytes: int = 0
 
@@ -201,6 +202,7 @@ class Totals(msgspec.Struct):
         self.process.max_connections += other.process.max_connections
         self.process.connections_opened += other.process.connections_opened
         _add_counts(self.process.connections_refused, other.process.connections_refused)
+        _add_counts(self.process.connections_cut, other.process.connections_cut)
         self.process.access_log_dropped += other.process.access_log_dropped
         self.process.mirror_held_bytes += other.process.mirror_held_bytes
 

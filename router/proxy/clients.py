@@ -7,6 +7,7 @@ from typing import cast
 import structlog
 
 from router.core.admission import Admission
+from router.core.stats import count
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
 from router.proxy.half_close import Listening, can_half_close
@@ -306,6 +307,7 @@ class Clients:
         earlier = self.now() - self._runtime.limits.head_timeout_s
         for connection in list(self._fast):
             if connection.is_idle and 0 < connection.head_since < earlier:
+                count(self._runtime.totals.process.connections_cut, "head_timeout")
                 connection.abort()
 
     def close_idle(self, idle_s: float) -> None:

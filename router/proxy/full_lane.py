@@ -40,7 +40,7 @@ class Written(StreamResponse):
 
 
 _KEPT = Written(keep_alive=True)
-_CLOSED = Written(keep_alive=False)
+CLOSED = Written(keep_alive=False)
 
 
 class FullLane:
@@ -64,7 +64,7 @@ class FullLane:
             lives_on = self._refuse(request, InternalError(), record)
         finally:
             runtime.record(record)
-        return _KEPT if lives_on else _CLOSED
+        return _KEPT if lives_on else CLOSED
 
     def refuse_malformed(self, request: BaseRequest, error: BaseException | None) -> StreamResponse:
         """Answer bytes that are not a request that we are willing to understand."""
@@ -80,7 +80,7 @@ class FullLane:
             refused = BadRequest("The request is not well-formed HTTP/1.1.")
         self._refuse(request, refused, record)
         self._runtime.record(record)
-        return _CLOSED
+        return CLOSED
 
     def refuse_late_head(self, began: float) -> bytes:
         """The answer to a head that does not come to an end; it was due since `began` (monotonic seconds)."""

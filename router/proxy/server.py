@@ -7,8 +7,10 @@ from aiohttp import EMPTY_PAYLOAD
 from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from router.core.admission import ConnectionCut
+from router.core.stats import count
 from router.proxy.ending import EndingConnection
-from router.proxy.full_lane import FullLane
+from router.proxy.full_lane import CLOSED, FullLane
 from router.proxy.opened import OpenConnections
 from router.proxy.runtime import Runtime
 
@@ -24,6 +26,8 @@ class ClientConnection(EndingConnection):
     """
 
     __slots__ = (
+        "_closing",
+        "_closing_since",
         "_has_begun_head",
         "_head_since",
         "_idle_since",
@@ -53,6 +57,8 @@ class ClientConnection(EndingConnection):
         self.client = client
         self._runtime = runtime
         self._lane = lane
+        self._closing: asyncio.Transport | None = None
+        self._closing_since = 0.0
         self._is_busy = False
         self._has_begun_head = False
         self._idle_since = runtime.now()
@@ -73,9 +79,42 @@ class ClientConnection(EndingConnection):
 
     def give_up_head(self) -> None:
         """The client has not finished a head in time; who has begun a first one gets to know why it is cut off."""
+        if self._closing is not None:
+            return  # it knows
         if self._is_new and self._has_begun_head and self.transport is not None:
             self.transport.write(self._lane.refuse_late_head(self._head_since))
+            count(self._runtime.totals.process.connections_cut, "head_timeout")
+            self.force_close()
+        else:
+            self.cut("head_timeout")
+
+    def has_lingered(self, now: float, patience_s: float) -> bool:
+        """Whether it has been closing for that long, because its client does not read what is still to be sent."""
+        transport = self._closing or self.transport
+        if transport is None or not transport.is_closing():
+            return False
+        self._closing_since = self._closing_since or now
+        return now - self._closing_since >= patience_s
+
+    def close_once(self) -> None:
+        """Close once what was written has gone out; at once if we wait for that already."""
+        if self._closing is not None:
+            self.cut("not_read")
+        else:
+            self.force_close()
+            self._idle_since = self._runtime.now()
+
+    def cut(self, reason: ConnectionCut) -> None:
+        """Close at once, and count it."""
+        count(self._runtime.totals.process.connections_cut, reason)
+        transport = self._closing or self.transport
+        if transport is not None:
+            transport.abort()
         self.force_close()
+
+    def force_close(self) -> None:
+        self._closing = self._closing or self.transport  # aiohttp forgets it, sent or not
+        super().force_close()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp 3.14 resumes at every read of a body, paused or not, and parses an empty buffer each time.
@@ -99,12 +138,26 @@ class ClientConnection(EndingConnection):
         self.begin(request)
         self._owe_nothing()
         try:
+            if self.writing_paused and not await self._is_read(request):
+                return CLOSED
             return await self._lane.handle(request)
         finally:
             self.watch(EMPTY_PAYLOAD)
             self._is_busy = False
             self._idle_since = self._runtime.now()
             self.end()
+
+    async def _is_read(self, request: BaseRequest) -> bool:
+        """Whether the client takes the answers before this one; what it is sent unread would have no end."""
+        try:
+            async with asyncio.timeout(self._runtime.limits.answer_timeout_s):
+                await request.writer.drain()
+        except TimeoutError:
+            self.cut("not_read")
+            return False
+        except ConnectionError:
+            return False
+        return True
 
     def handle_error(
         self,
@@ -168,10 +221,12 @@ class FullLaneServer(Server):
         return [connection for connection in self.connections if isinstance(connection, ClientConnection)]
 
     def sweep(self) -> None:
-        """Close connections that do not get to the end of a head."""
-        earlier = self._runtime.now() - self._runtime.limits.head_timeout_s
+        """Close connections that do not get to the end of a head, or whose client does not read the last answer."""
+        now, limits = self._runtime.now(), self._runtime.limits
         for connection in self.client_connections:
-            if connection.owes_head_since(earlier):
+            if connection.has_lingered(now, limits.answer_timeout_s):
+                connection.cut("not_read")
+            elif connection.owes_head_since(now - limits.head_timeout_s):
                 connection.give_up_head()
 
     def close_idle(self, idle_s: float) -> None:
@@ -179,7 +234,7 @@ class FullLaneServer(Server):
         earlier = self._runtime.now() - idle_s
         for connection in self.client_connections:
             if connection.is_idle_since(earlier):
-                connection.force_close()
+                connection.close_once()
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

@@ -74,6 +74,7 @@ def filled() -> Totals:
     process.mirror_held_bytes, process.gc_pauses = 100, 3
     process.max_connections = 50
     count(process.connections_refused, "too_many")
+    count(process.connections_cut, "not_read")
     return totals
 
 
@@ -92,6 +93,7 @@ def test_totals_of_two_processes_add_up() -> None:
     assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
     assert (total.process.connections, total.process.connections_opened, total.process.gc_pauses) == (12, 18, 3)
     assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many": 2})
+    assert total.process.connections_cut == {"not_read": 2}
 
 
 @pytest.mark.parametrize(("mine", "theirs", "expected"), [(None, None, None), (5.0, None, 5.0), (7.0, 3.0, 3.0)])

@@ -8,7 +8,7 @@ import pytest
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
-from tests.proxy.waiting import until
+from tests.proxy.waiting import until, until_still
 
 StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
@@ -136,3 +136,65 @@ async def test_a_client_that_does_not_read_its_answer_is_cut(proxy: Proxy, peer:
     assert (proxy.stats().failures, proxy.stats().reasons) == ({}, {"client_stalled": 1})
     (line,) = proxy.access_log()
     assert line["response_code_reason"] == "client_stalled"
+
+
+async def _answer_at_length(conversation: Conversation) -> None:
+    while True:
+        await conversation.request()
+        await conversation.answer(bytes(20_000))
+
+
+@pytest.mark.parametrize("path", [PATH, PATH + "?full"])
+async def test_a_client_that_reads_no_answer_gets_no_further_one(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, path: str
+) -> None:
+    """Requests that come all the same wait, and are answered in turn once it reads; memory is bounded."""
+    one = await peer(_answer_at_length)
+    proxy.apply(endpoint(deployment("blue", one)))
+    client = await raw()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.writer.write(post(path=path) * 2000)
+    assert await until_still(lambda: len(one.seen)) < 1000  # what sockets hold
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    answers = [await client.answer() for _ in range(2000)]
+    assert {status for status, _, _ in answers} == {200}
+
+
+@pytest.mark.parametrize("path", [PATH, PATH + "?full"])
+async def test_a_client_that_reads_no_answer_is_cut_in_the_end(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, path: str
+) -> None:
+    """After `answer_timeout_s`, or at the latest when it has been idle for as long as it may."""
+    limits = ProxyLimits(answer_timeout_s=0.3, keepalive_timeout_s=0.3)
+    proxy.apply(endpoint(deployment("blue", await peer(_answer_at_length))), limits=limits)
+    client = await raw()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.writer.write(post(path=path) * 2000)
+    await until(lambda: proxy.clients.open_now == 0)
+    client.writer.transport.abort()
+
+
+async def test_a_client_that_does_not_read_its_last_answer_is_cut(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A connection that closes does not wait for ever for its client to read what is left."""
+    one = await peer(_answer_at_length)
+    limits = ProxyLimits(answer_timeout_s=0.3, keepalive_timeout_s=0.3)
+    proxy.apply(endpoint(deployment("blue", one)), limits=limits)
+    client = await raw()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    sent = 0
+    while proxy.clients.open_now and len(one.seen) == sent and not _unsent(proxy):
+        sent += 1
+        await client.send(post(path=PATH + "?full"))
+        await one.requests(sent)
+        await proxy.settled()
+    while proxy.clients.open_now:
+        proxy.clients.sweep()
+        await asyncio.sleep(0.02)
+    assert proxy.runtime.totals.process.connections_cut == {"not_read": 1}
+    client.writer.transport.abort()
+
+
+def _unsent(proxy: Proxy) -> int:
+    """Bytes of answers that the kernel does not take: few enough for the next request not to wait for them."""
+    transports = [connection.transport for connection in proxy.clients._full.client_connections]
+    return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)

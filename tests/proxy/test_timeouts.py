@@ -27,6 +27,7 @@ async def test_an_unfinished_head_is_a_408(proxy: Proxy, peer: StartPeer, raw: O
     assert b"x-teal-reason: head_timeout" in head
     assert b"connection: close" in head
     assert await slow.rest() == b""
+    assert proxy.runtime.totals.process.connections_cut == {"head_timeout": 2}
     (line,) = proxy.access_log()
     assert (line["response_code"], line["response_code_reason"]) == (408, "head_timeout")
     assert proxy.runtime.totals.endpoint("").reasons == {"head_timeout": 1}

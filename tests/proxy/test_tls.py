@@ -12,6 +12,7 @@ import pytest
 from router.core.wire import Encrypt, ProxyLimits
 from tests.certificates import Authority
 from tests.proxy.conftest import KEY, PATH, Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.control import Control, told
 from tests.proxy.peers import Conversation, Peer, answer_ok, echo
 from tests.proxy.waiting import answer_when, until, watch_end
 
@@ -357,3 +358,49 @@ async def test_a_busy_connection_survives_the_end_of_the_entrance(
     await until(lambda: proxy.clients.open_now == 1)
     gate.set()
     assert (await client.answer())[0] == 200
+
+
+# The process
+
+
+async def _keep_scoring(client: RawClient, path: str) -> list[int]:
+    """Statuses of one request after the other, until the proxy says that it closes."""
+    statuses: list[int] = []
+    says_close = False
+    while not says_close:
+        await client.send(post(path=path))
+        status, head, _ = await client.answer()
+        statuses.append(status)
+        says_close = b"connection: close" in head
+    return statuses
+
+
+async def test_a_drain_over_tls_fails_no_request(lane: str, peer: StartPeer, authority: Authority) -> None:
+    """Busy clients are told to close; idle and silent ones, and those within a handshake, do not hold it up."""
+    async with Control.running(2, lane) as control:
+        control.proxies.encrypt(authority.issue().message)
+        await control.apply(
+            endpoint(deployment("blue", await peer(answer_ok))), drain_timeout_s=600, head_timeout_s=600
+        )
+
+        async def connect() -> RawClient:
+            trust = authority.client()
+            streams = await asyncio.open_connection("127.0.0.1", control.port, ssl=trust, server_hostname="localhost")
+            return RawClient(*streams)
+
+        busy = [await connect() for _ in range(10)]
+        paths = [PATH, PATH + "?full"] * 5
+        load = [asyncio.create_task(_keep_scoring(*pair), name="load") for pair in zip(busy, paths, strict=True)]
+        idle = [await connect() for _ in range(4)]
+        for client, path in zip(idle, paths, strict=False):
+            await client.send(post(path=path))
+            assert (await client.answer())[0] == 200
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it will not say goodbye
+        silent, shaking = await connect(), await control.client()
+        await told(lambda: control.connections == 16)
+        await control.stop()
+        assert {status for statuses in await asyncio.gather(*load) for status in statuses} == {200}
+        assert control.pids == []
+        assert await shaking.rest() == b""
+        for client in (*busy, *idle, silent):
+            client.writer.transport.abort()
