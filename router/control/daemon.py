@@ -144,6 +144,7 @@ class Daemon:
         self._signs = VitalSigns()
         self._manager = ServiceManager(os.environ)
         self._reload_asked = asyncio.Event()
+        self._is_unstored = False  # the file is in order, but the state had no place for what it needs
         # Two at a time could leave the older content in force, or overwrite a file that was just saved.
         self._reloading = asyncio.Lock()
         self._stop_asked = asyncio.Event()
@@ -332,12 +333,14 @@ class Daemon:
                 self._manager.ready(self._summary())
 
     async def _look_again(self) -> None:
-        """A deployment that lacked a file starts once it is there; a certificate that changed is served."""
+        """What failed for want of a file or of disk space is tried again; a certificate that changed is served."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN_EVERY_S)
             async with self._reloading:
                 await self._applier.look_again()
                 await self._encryption.look()
+                if self._is_unstored:
+                    await self._judge(await asyncio.to_thread(current, self._options.config))
 
     async def _sweep(self) -> None:
         """Remove copies that neither the config, nor a version of it that is kept, nor a registered asset names."""
@@ -358,6 +361,7 @@ class Daemon:
 
     async def _judge(self, event: FileEvent) -> None:
         loaded = await self.reloads.judge(event)
+        self._is_unstored = False
         if loaded is not None:
             try:
                 await self._bring_into_force(loaded)
@@ -365,6 +369,7 @@ class Daemon:
                 self.reloads.refused([loaded.problem(("tls", error.field), str(error))])
             except StateError as error:
                 self.reloads.refused([loaded.problem((), str(error))])
+                self._is_unstored = True
         self._manager.status(self._summary())
 
     async def _bring_into_force(self, loaded: Loaded, source: str = "file", restores: int | None = None) -> int:

@@ -60,7 +60,11 @@ class Teal:
         return {each["name"]: each for each in endpoints[endpoint]["deployments"]}[name]
 
     async def status(self) -> Any:
-        async with self._admin.get("http://teal/status") as answer:
+        return await self.get("/status")
+
+    async def get(self, path: str) -> Any:
+        """What the admin API has there."""
+        async with self._admin.get(f"http://teal{path}") as answer:
             return await answer.json()
 
     async def metrics(self) -> dict[str, float]:

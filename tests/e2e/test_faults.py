@@ -1,9 +1,14 @@
 """What dies, hangs or is told to stop takes nothing with it but what it had in hand."""
 
 import asyncio
+import contextlib
 import json
+import resource
 import signal
+import sqlite3
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import psutil
@@ -20,6 +25,16 @@ def init():
 
 def run(data):
     time.sleep(0.005)
+    return {}
+"""
+MAY_BE_BROKEN = """
+import os
+
+def init():
+    if "BROKEN" in os.environ:
+        raise RuntimeError("no such layer")
+
+def run(data):
     return {}
 """
 WAITS_FOR_A_FILE = """
@@ -133,15 +148,70 @@ async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None
         "slow", "import time\ndef init(): time.sleep(600)\ndef run(data): ...\n"
     )
     project.deployments["blue"]["instance_count"] = 2
+    project.endpoint["auth_mode"] = "key"
     teal = await serve(project.save())
     children = teal.children()
     assert len(children) == 4
+    keys = await teal.get("/v1/endpoints/churn/credentials")
     teal.signal(signal.SIGKILL)
     _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=20)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
     await teal.process.wait()
     teal = await serve(project.path)
-    assert (await ask(await teal.url())).text == '"blue"'
+    assert await teal.get("/v1/endpoints/churn/credentials") == keys
+    assert (await ask(await teal.url(), key=keys["primaryKey"])).text == '"blue"'
+
+
+async def test_a_version_that_fails_changes_nothing_for_clients(serve, project: Project) -> None:
+    """The old instances serve on, all of them, and the status has the reason; the next good version takes over."""
+    blue = project.deployments["blue"] = project.worker("blue", MAY_BE_BROKEN, instance_count=2)
+    teal = await serve(project.save())
+    load = Load(await teal.url(), think_s=0.01)
+    load.start(CLIENTS)
+    before = await pids(teal)
+    blue["environment_variables"]["BROKEN"] = "yes"
+    await teal.after(project.save, '"worker.exited"')
+    await load.more(50)
+    shown = await teal.deployment("blue")
+    assert (shown["provisioning_state"], shown["reason"]) == ("Failed", "init() raised RuntimeError: no such layer")
+    assert set(before) <= set(await pids(teal))
+    del blue["environment_variables"]["BROKEN"]
+    blue["environment_variables"]["VERSION"] = "3"
+    project.save()
+
+    async def is_rolled() -> bool:
+        shown = await teal.deployment("blue")
+        return shown["provisioning_state"] == "Succeeded" and not set(before) & set(await pids(teal))
+
+    await until(is_rolled)
+    await load.stop()
+    assert load.failures == []
+    assert set(load.statuses()) == {200}
+
+
+async def test_a_full_disk_refuses_what_it_needs_and_nothing_else(serve, project: Project) -> None:
+    """A save that has keys to store waits for room; requests and workers go on, and the database stays whole."""
+    project.endpoint["idempotent"] = True
+    project.deployments["blue"]["instance_count"] = 2
+    teal = await serve(project.save())
+    load = Load(await teal.url(), think_s=0.01)
+    load.start(CLIENTS)
+    process = teal.process.pid
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # what is written to files fails
+    project.data["endpoints"]["second"] = {**project.endpoint, "auth_mode": "key"}
+    refused = await teal.after(project.save, '"config.refused"')
+    assert "state.db" in refused["problems"][0]
+    victim = psutil.Process((await pids(teal))[0])
+    await teal.after(victim.kill, '"worker.ready"')
+    await load.more(50)
+    free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    await teal.after(lambda: resource.prlimit(process, resource.RLIMIT_FSIZE, free), '"config.applied"')
+    assert [endpoint["name"] for endpoint in (await teal.status())["endpoints"]] == ["churn", "second"]
+    await load.stop()
+    assert load.failures == []
+    assert set(load.statuses()) == {200}
+    with contextlib.closing(sqlite3.connect(teal.state_dir / "state.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def ask_until_closed(url: str, begun: asyncio.Semaphore) -> list[Reply]:
@@ -195,11 +265,24 @@ async def begin(project: Project, teal: Teal) -> asyncio.Task[Reply]:
     return asking
 
 
+async def is_refused(url: str) -> bool:
+    """Whether nobody accepts connections there any more."""
+    parts = urlsplit(url)
+    try:
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
 async def test_a_stop_waits_for_a_slow_request(serve, project: Project, gate: Path) -> None:
     """It is answered, and told that the connection ends."""
     teal = await serve(project.save())
     asking = await begin(project, teal)
+    url = await teal.url()
     await teal.after(lambda: teal.signal(signal.SIGTERM), '"daemon.draining"')
+    await until(partial(is_refused, url))  # so the proxy has heard of it too
     open_gate(gate)
     reply = await asking
     assert (reply.status, reply.text, reply.headers["Connection"]) == (200, '"waited"', "close")
