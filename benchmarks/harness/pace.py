@@ -3,8 +3,11 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from harness.wrk import Answers
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ def arrivals(pace: Pace) -> list[int]:
     return due
 
 
-def percentile(ordered: Sequence[int], percent: float) -> int:
+def percentile(ordered: Sequence[Number], percent: float) -> Number:
     """The least of the values that at least `percent` of all do not exceed (nearest rank).
 
     Raises:

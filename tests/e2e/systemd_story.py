@@ -7,19 +7,18 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = Path("/etc/teal/teal.yaml")
+from harness import service
+from harness.service import CONFIG, is_active, journal, main_pid, run, show
+
 SCORE = """
 import os, time
 
@@ -84,7 +83,7 @@ def check_journal() -> None:
 
 def check_killed() -> None:
     """The main process is killed; clients wait in the socket that systemd holds."""
-    pid, children = main_pid(), pids_of_service()
+    pid, children = main_pid(), service.pids()
     refused: list[str] = []
     stop = threading.Event()
     knocking = threading.Thread(target=knock, args=(refused, stop))
@@ -95,7 +94,7 @@ def check_killed() -> None:
     stop.set()
     knocking.join()
     seen("no connection was refused meanwhile", not refused)
-    seen("no process of before is left", not (children & pids_of_service()))
+    seen("no process of before is left", not (children & service.pids()))
 
 
 def check_watchdog() -> None:
@@ -123,42 +122,14 @@ def check_stop() -> None:
     asking.join()
     seen("a stop lets a request in flight finish", answers == ["slow"])
     seen("a stop is clean", show("Result") == "success" and show("ExecMainStatus") == "0")
-    seen("a stop leaves no process", not pids_of_service())
+    seen("a stop leaves no process", not service.pids())
 
 
 def install() -> None:
-    """teal in /opt/teal as an installation has it, from this checkout and the interpreter that runs the tests."""
-    bind = {"/opt/python": sys.base_prefix, "/opt/site": site_packages(), "/opt/src": ROOT}
-    for target, source in bind.items():
-        Path(target).mkdir(parents=True, exist_ok=True)
-        run("mount", "--bind", str(source), target)
-    python = f"/opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    run(python, "-m", "venv", "--without-pip", "/opt/teal")
-    own = next(Path("/opt/teal/lib").glob("python*/site-packages"))
-    (own / "teal.pth").write_text("/opt/src\n/opt/site\n")
-    command = Path("/opt/teal/bin/teal")
-    command.write_text("#!/opt/teal/bin/python\nimport sys\nfrom router.cli.main import main\nsys.exit(main())\n")
-    command.chmod(0o755)
-    shutil.copy(ROOT / "systemd/teal.service", "/etc/systemd/system/")
-    shutil.copy(ROOT / "systemd/teal.socket", "/etc/systemd/system/")
-    run("systemd-sysusers", str(ROOT / "systemd/teal.sysusers"))
     Path("/etc/teal/model").mkdir(parents=True)
     Path("/etc/teal/model/score.py").write_text(SCORE)
     CONFIG.write_text(YAML)
-    run("systemd-tmpfiles", "--create", str(ROOT / "systemd/teal.tmpfiles"))
-    drop_in = Path("/etc/systemd/system/teal.service.d/test.conf")
-    drop_in.parent.mkdir()
-    # The interpreter looks for its shared library where it was built, which the unit's ProtectHome= may hide.
-    drop_in.write_text("[Service]\nWatchdogSec=3\nRestartSec=200ms\nEnvironment=LD_LIBRARY_PATH=/opt/python/lib\n")
-    run("systemctl", "daemon-reload")
-
-
-def site_packages() -> Path:
-    return Path(sys.prefix, "lib", python_name(), "site-packages")
-
-
-def python_name() -> str:
-    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+    service.install("WatchdogSec=3\nRestartSec=200ms\n")
 
 
 def seen(what: str, is_so: object) -> None:
@@ -175,35 +146,6 @@ def until(condition: Callable[[], object], limit_s: float = 30.0) -> bool:
                 return True
         time.sleep(0.05)
     return False
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        journal = subprocess.run(["journalctl", "-n", "40", "--no-pager"], capture_output=True, text=True, check=False)
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}\n{journal.stdout}")
-    return done.stdout or "done"
-
-
-def show(name: str) -> str:
-    return run("systemctl", "show", "teal", "--value", "-p", name).strip()
-
-
-def main_pid() -> int:
-    return int(show("MainPID"))
-
-
-def is_active() -> bool:
-    return show("ActiveState") == "active"
-
-
-def pids_of_service() -> set[int]:
-    processes = Path("/sys/fs/cgroup/system.slice/teal.service/cgroup.procs")
-    return {int(pid) for pid in processes.read_text().split()} if processes.exists() else set()
-
-
-def journal() -> str:
-    return run("journalctl", "-u", "teal", "-o", "cat", "--no-pager")
 
 
 def key() -> str:

@@ -1,0 +1,191 @@
+"""A daemon under a steady load, spells with and without a fault, and what was found."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
+from typing import Self
+
+import psutil
+from faults.daemon import Daemon, Held
+from faults.finding import Finding, Soak
+from harness.processes import PinnedProcess
+from harness.samples import Contrast, Sample, Samples, Span
+from harness.steady import READY
+from harness.systems import BENCHMARKS
+
+WARM_UP_S = 1.0
+PATIENCE_S = 90.0
+POLL_S = 0.05
+#: Between what a process does and when another one's clock says so.
+MARGIN_S = 0.1
+ROUNDS = 3
+P99_WITHIN_PERCENT = 10
+#: Of 1,000 that are asked for.
+LEAST_RATE = 900
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = PATIENCE_S) -> bool:
+    """Whether it becomes so in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            if is_so():
+                return True
+        time.sleep(POLL_S)
+    return False
+
+
+class PeakMemory:
+    """The most memory that the control process and the proxies held together, looked at again and again."""
+
+    def __init__(self, held: Callable[[], Held]) -> None:
+        self._held = held
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+        self.rss_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.2):
+            with contextlib.suppress(psutil.NoSuchProcess, OSError, HTTPException):
+                self.rss_bytes = max(self.rss_bytes, self._held().rss_bytes)
+
+
+class Rig:
+    """A daemon and its load, for the time of one fault.
+
+    Args:
+        key: Credential of the requests.
+    """
+
+    def __init__(self, soak: Soak, daemon: Daemon, *, key: str = "none") -> None:
+        self.daemon = daemon
+        self._soak = soak
+        self._key = key
+        self._folder = daemon.scratch
+        self._load: PinnedProcess | None = None
+        self._quiet: list[Span] = []
+        self._fault: list[Span] = []
+        self._before: Held | None = None
+        self._peak_rss_bytes = 0
+        self._samples: Samples | None = None
+
+    def __enter__(self) -> Self:
+        """Start both; the load is warm, and every way through the daemon has been gone."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.stop)
+            self._load = self._start_load()
+            time.sleep(WARM_UP_S)
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self._load is not None:
+            self._load.stop()
+        self.daemon.stop()
+
+    def quiet(self, seconds: float | None = None) -> Span:
+        """A spell without a fault."""
+        if self._before is None:
+            self._before = self.daemon.held()
+        with self._spell(self._quiet):
+            time.sleep(self._soak.seconds / 2 if seconds is None else seconds)
+        return self._quiet[-1]
+
+    @contextlib.contextmanager
+    def fault(self) -> Iterator[float]:
+        """A spell under the fault; gives the time at which it has lasted long enough."""
+        with PeakMemory(self.daemon.held) as peak, self._spell(self._fault):
+            yield time.monotonic() + self._soak.seconds
+        self._peak_rss_bytes = max(self._peak_rss_bytes, peak.rss_bytes)
+
+    def rounds(self, begin: Callable[[], None], end: Callable[[], None], *, settle_s: float = 0.5) -> None:
+        """Quiet spells and such with the fault in turns."""
+        spell_s = max(1.0, self._soak.seconds / ROUNDS)
+        for _ in range(ROUNDS):
+            time.sleep(settle_s)
+            self.quiet(spell_s)
+            begin()
+            time.sleep(settle_s)
+            with self.fault():
+                time.sleep(spell_s)
+            end()
+
+    def contrast(self) -> Contrast:
+        """End the load; the p99 of quiet spells beside that of such with the fault."""
+        return Contrast.of(self.samples(), self._quiet, self._fault)
+
+    def samples(self) -> Samples:
+        """End the load; return all requests."""
+        if self._samples is None:
+            assert self._load is not None
+            self._load.stop()
+            self._samples = Samples.read(self._folder / "records")
+        return self._samples
+
+    def form(self, number: int) -> str:
+        """An answer of this form."""
+        return (self._folder / "forms" / str(number)).read_text(errors="replace")
+
+    def finding(self, fault: str) -> Finding:
+        """The figures; the checks are for the caller to add."""
+        after = self.daemon.held()
+        samples, before = self.samples(), self._before or after
+        whole = samples.sent_in(Span(self._quiet[0].began, float("inf")))
+        quiet, faulty = samples.sent_in(*self._quiet), samples.sent_in(*self._fault)
+        failures = whole.failures()
+        found = Finding(
+            fault=fault,
+            lane=self._soak.lane,
+            seconds=sum(span.seconds for span in self._fault),
+            requests=len(whole),
+            failures=dict(failures),
+            retried=self._retried(failures),
+            p50_ms=(quiet.percentile_ms(50), faulty.percentile_ms(50)),
+            p99_ms=(quiet.percentile_ms(99), faulty.percentile_ms(99)),
+            slowest_ms=whole.slowest_s() * 1e3,
+            rss_bytes=(before.rss_bytes, after.rss_bytes),
+            peak_rss_bytes=self._peak_rss_bytes,
+            fds=(before.fds, after.fds),
+        )
+        rate = len(quiet) / sum(span.seconds for span in self._quiet)
+        found.check("there was a load", rate >= LEAST_RATE and quiet.forms(), f"{rate:.0f} requests per second")
+        return found
+
+    def failed(self) -> tuple[Sample, ...]:
+        return self.samples().failed
+
+    def _retried(self, failures: Counter[str]) -> int:
+        """Failed attempts on live deployments that the client did not see."""
+        live = [name for name, weight in self.daemon.endpoint["traffic"].items() if weight]
+        attempts = sum(self.daemon.metric("teal_upstream_failures_total", deployment=name) for name in live)
+        return max(0, int(attempts) - failures["424"] - failures["408"])
+
+    @contextlib.contextmanager
+    def _spell(self, spells: list[Span]) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        spells.append(Span(began, time.monotonic()))
+
+    def _start_load(self) -> PinnedProcess:
+        chunked = ["--chunked"] if self._soak.lane == "full" else []
+        files = ["--records", str(self._folder / "records"), "--forms", str(self._folder / "forms")]
+        command = [sys.executable, "-m", "harness.steady", self.daemon.url, "--key", self._key, *chunked, *files]
+        load = PinnedProcess(command, core=None, log=self._folder / "load.log", env=os.environ, cwd=BENCHMARKS)
+        load.wait_until(lambda: READY in load.output)
+        return load

@@ -1,0 +1,42 @@
+"""What is told about the requests of a steady load."""
+
+from pathlib import Path
+
+from harness.samples import Contrast, Sample, Samples, Span
+from harness.steady import CUT, RECORD
+
+
+def taking(*milliseconds: float, at: float = 0.0) -> list[Sample]:
+    """Good answers that took so long, sent at `at`."""
+    return [Sample(at, at + ms / 1000, 200, 0) for ms in milliseconds]
+
+
+def test_records_are_read_in_the_order_in_which_they_ended(tmp_path: Path) -> None:
+    """A failure is told by its word, an answer by its status."""
+    records = tmp_path / "records"
+    records.write_bytes(RECORD.pack(1.0, 1.5, 424, -1) + RECORD.pack(1.0, 2.0, CUT, -1) + RECORD.pack(1.5, 2.5, 200, 3))
+    samples = Samples.read(records)
+    assert [sample.what for sample in samples] == ["424", "cut", "200"]
+    assert samples.failures() == {"424": 1, "cut": 1}
+    assert samples.forms() == {3}
+    assert samples.slowest_s() == 1.0
+
+
+def test_a_request_belongs_to_the_spell_in_which_it_was_sent() -> None:
+    """Also if its answer comes later; a spell's end is not part of it."""
+    samples = Samples([*taking(900, at=1.5), *taking(1, at=2.0)])
+    assert [sample.sent for sample in samples.sent_in(Span(1.0, 2.0))] == [1.5]
+
+
+def test_percentiles_are_of_good_answers() -> None:
+    """Nearest rank, in milliseconds; a refusal that comes at once does not make anything faster."""
+    samples = Samples([*taking(*range(1, 101)), Sample(0.0, 0.0, 503, -1)])
+    assert samples.percentile_ms(99) == 99.0
+    assert Samples([]).percentile_ms(99) == 0.0
+
+
+def test_a_spell_with_the_fault_is_compared_with_the_quiet_one_before_it() -> None:
+    """The median of the ratios counts; a machine whose quiet spells differ by more proves nothing."""
+    assert Contrast((1.0, 2.0, 4.0), (1.05, 2.0, 9.0)).ratio == 1.05
+    assert not Contrast((1.0, 1.0, 1.0), (1.2, 1.2, 1.2)).is_within(10)
+    assert Contrast((1.0, 2.0, 1.0), (1.2, 1.2, 1.2)).is_within(10)
