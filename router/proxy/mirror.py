@@ -5,8 +5,9 @@ Rules
   that order: what is refused for one reason has not paid for the next.
 - A copy shares nothing with its live request but the bytes of the body: own turn, own connections, own deadline.
 - It waits in its target's queue like any request, unless that carries live traffic: then it takes a free place or none.
-- Its answer is read within bounds and dropped. What is read of a large one has to be paid for too, afterwards, so that
-  a target that floods us gets fewer copies instead of the time of live requests.
+- Its answer is read within bounds and dropped. What is read of a large one has to be paid for too, afterwards, and one
+  that is given up costs as much as the bound, so that a target that floods us gets fewer copies instead of the time of
+  live requests: a connection of its own for each, and as many bytes as come before we have cut it.
 - Every request that was sampled ends in exactly one outcome.
 """
 
@@ -112,8 +113,8 @@ class Mirror:
         self._held.give_back(size)
         budget = self._budgets[endpoint.spec.name]
         budget.in_flight.give_back(1)
-        if copy.read_bytes > _FREE_ANSWER_BYTES:
-            budget.bucket.reserve(copy.read_bytes - _FREE_ANSWER_BYTES, self.runtime.now())
+        if copy.answer_bytes > _FREE_ANSWER_BYTES:
+            budget.bucket.reserve(copy.answer_bytes - _FREE_ANSWER_BYTES, self.runtime.now())
         numbers = self.runtime.totals.endpoint(endpoint.spec.name)
         count(numbers.mirror, copy.outcome)
         if copy.outcome == "sent":
@@ -189,7 +190,7 @@ class Copy(DirectExchange):
         may_wait = not endpoint.is_live(target.name)
         super().__init__(runtime, mirror.pool, deployment, may_resend=False, may_wait=may_wait)
         self.outcome: MirrorOutcome = "failed"
-        self.read_bytes = 0  # of its answer
+        self.answer_bytes = 0  # that were read, or the bound if it was given up
         self._is_too_large = False
         deployment.enter()
         self.endpoint = endpoint
@@ -226,12 +227,13 @@ class Copy(DirectExchange):
         numbers.mirror_duration.observe(runtime.now() - self._began)
 
     def flush(self, parts: list[bytes]) -> None:
-        self.read_bytes += sum(map(len, parts))
-        if self._is_too_large or self.read_bytes > _MAX_ANSWER_BYTES:
+        self.answer_bytes += sum(map(len, parts))
+        if self._is_too_large or self.answer_bytes > _MAX_ANSWER_BYTES:
+            self.answer_bytes = max(self.answer_bytes, _MAX_ANSWER_BYTES)
             self._end("sent")  # the connection is given up: what follows is not worth reading
 
     def end(self, parts: list[bytes]) -> None:
-        self.read_bytes += sum(map(len, parts))
+        self.answer_bytes += sum(map(len, parts))
         self.finish()
         self._end("sent")
 
