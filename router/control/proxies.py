@@ -19,6 +19,7 @@ from router.core.table import TableSpec, addresses
 from router.core.wire import (
     Applied,
     Apply,
+    Cover,
     Down,
     Drain,
     Encrypt,
@@ -60,17 +61,28 @@ class ProxyStatus:
 
 
 class ProxySlot:
-    """One place for a proxy process, with the sockets that whoever fills it inherits."""
+    """One place for a proxy process, with the sockets that whoever fills it inherits.
+
+    Args:
+        of_others: Listening sockets of the other slots, which it accepts on while these are empty.
+    """
 
     def __init__(
-        self, number: int, sockets: Sequence[socket.socket], arguments: Sequence[str], shared: SharedRows | None
+        self,
+        number: int,
+        sockets: Sequence[socket.socket],
+        of_others: Sequence[socket.socket],
+        arguments: Sequence[str],
+        shared: SharedRows | None,
     ) -> None:
         self.number = number
+        self.fds = tuple(listener.fileno() for listener in sockets)
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
         self.applied = 0
         self.stats: Stats | None = None
-        self._sockets = sockets
+        self._fds_of_others = tuple(listener.fileno() for listener in of_others)
+        self._covers: tuple[int, ...] = ()
         self._arguments = arguments
         self._shared = shared
         self._writer: asyncio.StreamWriter | None = None
@@ -83,13 +95,14 @@ class ProxySlot:
         """Start a process; return what it says."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        listen = [str(listener.fileno()) for listener in self._sockets]
-        passed = [listener.fileno() for listener in self._sockets] + [theirs.fileno()]
+        passed = [*self.fds, *self._fds_of_others, theirs.fileno()]
         # -P: whatever lies in the working directory is not ours to import.
         command = [sys.executable, "-P", "-m", "router.proxy", "--link-fd", str(theirs.fileno())]
         command += ["--parent", str(os.getpid()), "--slot", str(self.number), *self._arguments]
-        for fd in listen:
-            command += ["--listen-fd", fd]
+        for fd in self.fds:
+            command += ["--listen-fd", str(fd)]
+        for fd in self._fds_of_others:
+            command += ["--cover-fd", str(fd)]
         if self._shared is not None:
             passed += [self._shared.memory_fd, *self._shared.wake_fds]
             command += ["--ledger-fd", str(self._shared.memory_fd)]
@@ -112,6 +125,13 @@ class ProxySlot:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(frame(message))
 
+    def cover(self, fds: Collection[int]) -> None:
+        """Have the process accept on these sockets too, if it accepts already."""
+        covers = tuple(fd for fd in self._fds_of_others if fd in fds)
+        if self.applied and covers != self._covers:
+            self._covers = covers
+            self.tell(Cover(covers))
+
     def emptied(self) -> None:
         """The process is gone."""
         if self._shared is not None and self.process is not None and self.process.returncode is not None:
@@ -122,6 +142,7 @@ class ProxySlot:
         self.process = None
         self.applied = 0
         self.stats = None
+        self._covers = ()
 
     def has_released(self, address: str, generation: int) -> bool:
         """Whether nothing in this process needs `address` any more, as of `generation`, in which it is not listed."""
@@ -144,7 +165,11 @@ class Proxies:
         self, sockets: Sequence[Sequence[socket.socket]], arguments: Sequence[str], on_change: Callable[[], None]
     ) -> None:
         self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
-        self._slots = [ProxySlot(number, owned, arguments, self._shared) for number, owned in enumerate(sockets)]
+        listeners = dict.fromkeys(listener for owned in sockets for listener in owned)  # those of systemd are shared
+        self._slots = [
+            ProxySlot(number, owned, [each for each in listeners if each not in owned], arguments, self._shared)
+            for number, owned in enumerate(sockets)
+        ]
         self._on_change = on_change
         self._encrypt: Encrypt | None = None
         self._apply: Apply | None = None
@@ -321,6 +346,7 @@ class Proxies:
                 match message:
                     case Applied(generation=generation):
                         slot.applied = generation
+                        self._cover_empty_slots()
                         self._on_change()
                     case Stats():
                         slot.stats = message
@@ -333,6 +359,14 @@ class Proxies:
             limits = limits_between(self._apply.limits, slot.number, len(self._slots))
             slot.tell(Apply(table=self._apply.table, limits=limits))
 
+    def _cover_empty_slots(self) -> None:
+        """Clients that the kernel gives to a slot without a process need not wait for the next one to start."""
+        if self._is_stopping:
+            return
+        empty = {fd for slot in self._slots if not slot.applied for fd in slot.fds}
+        for slot in self._slots:
+            slot.cover(empty)
+
     def _fold(self, slot: ProxySlot) -> None:
         """Keep what the process had counted; what it had in hand is gone."""
         if slot.stats is not None:
@@ -341,6 +375,7 @@ class Proxies:
             self._base.keep_only(self._kept)
             self._base.keep_instances(self._listed)
         slot.emptied()
+        self._cover_empty_slots()
         self._on_change()
         self._tell_waiters()
 

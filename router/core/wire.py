@@ -68,6 +68,12 @@ class Encrypt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         return f"Encrypt(is_on={self.is_on}, {len(self.certificate)} bytes of certificate)"  # never the key
 
 
+class Cover(msgspec.Struct, frozen=True, tag=True):
+    """Accept on these inherited sockets of other slots too, and on no others: no process there accepts now."""
+
+    fds: tuple[int, ...]
+
+
 class Drain(msgspec.Struct, frozen=True, tag=True):
     """Stop accepting, finish what is in flight, exit; `hurry` cuts what is in flight."""
 
@@ -97,7 +103,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     kept_rows: tuple[int, ...] = ()
 
 
-Down = Apply | Encrypt | Drain
+Down = Apply | Encrypt | Cover | Drain
 Up = Applied | Stats
 
 _encoder = msgspec.msgpack.Encoder()

@@ -27,6 +27,7 @@ _LOG_BUFFER_BYTES = 8 * 2**20
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m router.proxy")
     parser.add_argument("--listen-fd", type=int, action="append", required=True)
+    parser.add_argument("--cover-fd", type=int, action="append", default=[], help="listening sockets of other slots")
     parser.add_argument("--link-fd", type=int, required=True)
     parser.add_argument("--slot", type=int, default=0)
     parser.add_argument("--ledger-fd", type=int, help="memory in which several proxies count together")
@@ -47,6 +48,7 @@ def main() -> int:
         ledger = SharedLedger(arguments.ledger_fd, arguments.wake_fd, arguments.slot)
     options = ProxyOptions(
         listen_fds=tuple(arguments.listen_fd),
+        cover_fds=tuple(arguments.cover_fd),
         link_fd=arguments.link_fd,
         log_style=arguments.log_format,
         log=writer,

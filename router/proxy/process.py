@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Collection, Iterable
@@ -12,7 +13,7 @@ from typing import Literal
 import structlog
 
 from router import compiled
-from router.core.wire import Applied, Apply, Drain, Encrypt
+from router.core.wire import Applied, Apply, Cover, Drain, Encrypt
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
 from router.proxy.checks import ReturnChecks
@@ -41,6 +42,7 @@ class ProxyOptions:
     """How a proxy process is started; the file descriptors are inherited."""
 
     listen_fds: tuple[int, ...]
+    cover_fds: tuple[int, ...] = ()  # of other slots; accepted on when told so
     link_fd: int
     log_style: Literal["json", "console"]
     log: LineWriter
@@ -62,6 +64,7 @@ class ProxyProcess:
         self._clients = Clients(self._runtime, self._mirror, has_fast_lane=options.has_fast_lane)
         self._entrance = Entrance(self._runtime, self._clients)
         self._listeners: list[Listener] = []
+        self._covering: dict[int, Listener] = {}  # by the descriptor that it has a duplicate of
         self._drain = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -119,11 +122,24 @@ class ProxyProcess:
                     link.tell(self._runtime.stats())
                 case Encrypt():
                     self._entrance.encrypt(message)
+                case Cover(fds=fds):
+                    self._cover(fds)
                 case Drain(hurry=hurry):
                     self._drain.set()
                     if hurry:
                         self._hurry.set()
         self._hurry.set()  # nobody is left to drain for
+
+    def _cover(self, fds: Collection[int]) -> None:
+        """Accept on these sockets of other slots, and no more on those whose slot is filled again."""
+        if self._drain.is_set():
+            return
+        for fd in [fd for fd in self._covering if fd not in fds]:
+            self._covering.pop(fd).close()
+        for fd in fds:
+            if fd not in self._covering:
+                self._covering[fd] = Listener(socket.socket(fileno=os.dup(fd)), self._entrance)
+                self._covering[fd].start()
 
     async def _tick(self, link: Link) -> None:
         """Report several times a second; look after everything that has a time limit."""
@@ -158,7 +174,9 @@ class ProxyProcess:
         """Stop accepting, tell every client to close, and wait for what is in flight."""
         self._runtime.is_draining = True
         log.info("proxy.draining", connections=self._clients.open_now, busy=self._clients.busy_now)
-        for listener in self._listeners:
+        # All processes close all of them, and each takes what is queued: whoever is last to close one resets the rest.
+        others = [Listener(socket.socket(fileno=fd), self._entrance) for fd in self._options.cover_fds]
+        for listener in (*self._listeners, *self._covering.values(), *others):
             listener.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._runtime.limits.drain_timeout_s):

@@ -1,11 +1,14 @@
 """Proxy processes in their slots: real ones, that accept on real sockets."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -51,6 +54,27 @@ class Bench:
     def counted(self, endpoint: str = "churn") -> int:
         stats = self.proxies.totals().endpoints.get(endpoint)
         return sum(stats.deployment("blue").live.values()) if stats else 0
+
+    def process(self, slot: int) -> psutil.Process:
+        return psutil.Process(self.proxies.statuses()[slot].pid)
+
+    def duplicates(self, slot: int, *, of: int) -> int:
+        """How many descriptors the process in a slot has of another slot's socket; one is inherited."""
+        listener = os.fstat(self._sockets[of][0].fileno()).st_ino
+        found = 0
+        for fd in Path(f"/proc/{self.process(slot).pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a client's, which has just been closed
+                found += fd.stat().st_ino == listener
+        return found
+
+    async def kill_and_hold(self, slot: int) -> psutil.Process:
+        """End a process; return the one that takes its place, stopped before it could accept."""
+        killed = self.process(slot)
+        killed.kill()
+        while self.proxies.statuses()[slot].pid in {None, killed.pid}:  # noqa: ASYNC110 - its start is no news
+            await asyncio.sleep(0.001)
+        self.process(slot).suspend()
+        return self.process(slot)
 
     async def kill(self, slot: int) -> None:
         """End a process, and return when another has taken its place."""
@@ -105,6 +129,18 @@ async def test_a_killed_process_is_replaced_and_its_counts_stay(bench: Bench) ->
 
     bench.proxies.forget({})
     assert bench.counted() == 0
+
+
+async def test_clients_of_an_empty_slot_are_met_by_the_other(bench: Bench) -> None:
+    """Nobody waits for the next process to start; then it accepts for itself again."""
+    next_one = await bench.kill_and_hold(0)
+    assert [await bench.status() for _ in range(20)] == [424] * 20
+    assert bench.duplicates(1, of=0) == 2
+    next_one.resume()
+    await bench.proxies.applied(1)
+    assert [await bench.status() for _ in range(20)] == [424] * 20
+    while bench.duplicates(1, of=0) > 1:  # noqa: ASYNC110 - it is told to, and tells nobody when it has
+        await asyncio.sleep(0.01)
 
 
 async def test_an_address_that_nobody_needs_is_drained(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec, TableS
 from router.core.wire import (
     Applied,
     Apply,
+    Cover,
     Down,
     Drain,
     Encrypt,
@@ -32,10 +33,11 @@ def table() -> TableSpec:
     [
         Apply(table(), ProxyLimits(access_log=False)),
         Encrypt(is_on=True, certificate=b"-----BEGIN", key=b"-----BEGIN PRIVATE"),
+        Cover(fds=(7, 8)),
         Drain(),
         Drain(hurry=True),
     ],
-    ids=["apply", "encrypt", "drain", "hurry"],
+    ids=["apply", "encrypt", "cover", "drain", "hurry"],
 )
 def test_a_message_down_arrives_as_it_was_sent(message: Down) -> None:
     """What a frame carries decodes to an equal message."""
