@@ -13,6 +13,7 @@ cdef class Deployment:
     cdef readonly str endpoint
     cdef readonly str name
     cdef public Py_ssize_t pending
+    cdef public Py_ssize_t upgraded
     cdef Py_ssize_t _max_concurrent
     cdef Py_ssize_t _max_queue
     cdef dict _instances

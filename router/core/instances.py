@@ -93,13 +93,15 @@ class Instance:
 class Deployment:
     """The instances and the queue of one deployment, as one proxy sees them.
 
-    `pending` counts every request that chose this deployment and has not ended, in whatever step it is.
+    `pending` counts every request that chose this deployment and has not ended, in whatever step it is; `upgraded`
+    those of them that have switched to another protocol.
     """
 
     def __init__(self, endpoint: str, name: str) -> None:
         self.endpoint = endpoint
         self.name = name
         self.pending = 0
+        self.upgraded = 0
         self._max_concurrent = 1
         self._max_queue = 0
         self._instances: dict[str, Instance] = {}

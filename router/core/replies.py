@@ -10,7 +10,9 @@ from router.core.record import RequestRecord
 _CRLF = b"\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 _STATUS_LINES = {
-    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+    if status >= 200 or status == HTTPStatus.SWITCHING_PROTOCOLS
 }
 
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from router.core.record import RequestRecord
+from router.core.upgrades import SWITCHING
 
 #: Upper bounds of the latency histogram in seconds; one more bucket holds what is over the last.
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -54,7 +55,7 @@ class DeploymentStats(msgspec.Struct):
     """One deployment. `live`, `pinned`, `mirrored` and `model` count answers by status code.
 
     `mirrored` has the mirror target's own status. `failures` counts attempts on instances, `reasons` requests that
-    ended without the whole answer of one. `in_flight` and `queued` are of this moment.
+    ended without the whole answer of one. `in_flight`, `queued` and `upgraded` are of this moment.
     """
 
     live: dict[int, int] = {}
@@ -69,6 +70,7 @@ class DeploymentStats(msgspec.Struct):
     response_bytes: int = 0
     in_flight: int = 0
     queued: int = 0
+    upgraded: int = 0
     instances: dict[str, InstanceStats] = {}
 
     def instance(self, address: str) -> InstanceStats:
@@ -88,7 +90,11 @@ class DeploymentStats(msgspec.Struct):
         count(self.live if record.route == "live" else self.pinned, record.status)
         if record.reason:
             count(self.reasons, record.reason)
-        self._add(now - record.began, record.request_bytes, record.response_bytes)
+        if record.status == SWITCHING and record.answered is not None:
+            # What came after the switch is no latency, and its bytes were counted as they went.
+            self._add(record.answered - record.began, 0, 0)
+        else:
+            self._add(now - record.began, record.request_bytes, record.response_bytes)
 
     def answered(self, took_s: float, request_bytes: int, response_bytes: int) -> None:
         """Count one live request that was answered with the 200 of its model: `request`, for nearly all of them."""
@@ -211,7 +217,7 @@ class Totals(msgspec.Struct):
         for endpoint in self.endpoints.values():
             endpoint.mirror_in_flight, endpoint.mirror_bucket_bytes = 0, None
             for deployment in endpoint.deployments.values():
-                deployment.in_flight = deployment.queued = 0
+                deployment.in_flight = deployment.queued = deployment.upgraded = 0
                 for instance in deployment.instances.values():
                     instance.connections_idle = instance.in_flight = 0
         self.process.connections = self.process.max_connections = 0
@@ -242,7 +248,7 @@ def _add_deployment(mine: DeploymentStats, theirs: DeploymentStats) -> None:
         _add_counts(getattr(mine, field), getattr(theirs, field))
     mine.duration.add(theirs.duration)
     mine.mirror_duration.add(theirs.mirror_duration)
-    _add_fields(mine, theirs, "request_bytes", "response_bytes", "in_flight", "queued")
+    _add_fields(mine, theirs, "request_bytes", "response_bytes", "in_flight", "queued", "upgraded")
     for address, instance in theirs.instances.items():
         _add_fields(mine.instance(address), instance, "connections_opened", "connections_idle", "in_flight")
 

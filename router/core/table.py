@@ -36,6 +36,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     scoring_path: str = "/score"
     check_path: str = "/"
     passes_paths: bool = False  # any path below the endpoint's goes through, not just the scoring server's own
+    upgrades: tuple[str, ...] = ()  # protocols that requests may switch to, in lower case
     request_timeout_s: float = 5.0
     max_concurrent: int = 1
     max_queue: int = 100

@@ -27,6 +27,7 @@ class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: float = 30.0
     min_body_bytes_per_s: float = 1024.0
     answer_timeout_s: float = 60.0
+    upgrade_idle_timeout_s: float = 300.0
     keepalive_timeout_s: float = 75.0
     drain_timeout_s: float = 30.0
     access_log: bool = True

@@ -10,7 +10,7 @@ from router.core.record import RequestRecord
 from router.line_writer import LineWriter
 
 _USER_AGENT_CHARACTERS = 70
-_NO_MODEL_ERROR = frozenset((0, 200))  # 0: the model gave no status
+_NO_MODEL_ERROR = frozenset((0, 101, 200))  # 0: the model gave no status
 #: Lines are handed to the writer's thread together, at the latest after this time.
 _GATHER_S = 0.02
 _GATHER_LINES = 32  # less than what the writer sends in one piece

@@ -57,6 +57,11 @@ class EndingConnection(BodyWatch):
         self._look_ahead()
         return True
 
+    @property
+    def is_half_closed(self) -> bool:
+        """The client sends no more."""
+        return self._is_half_closed
+
     def begin(self, request: BaseRequest) -> None:
         """A request is handled from now on."""
         self._request = request

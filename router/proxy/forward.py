@@ -21,6 +21,7 @@ class Outgoing(msgspec.Struct, kw_only=True):
         lines: Its fields, without line ends, `Host` and framing.
         body: All of it, or what has come so far if `is_streamed`.
         framing: The line that frames the body; empty for none.
+        upgrades: Protocols that its instance may switch to.
     """
 
     method: bytes
@@ -30,6 +31,7 @@ class Outgoing(msgspec.Struct, kw_only=True):
     framing: bytes
     is_streamed: bool = False
     is_idempotent: bool = False
+    upgrades: tuple[bytes, ...] = ()
 
     def head(self, address: str) -> bytes:
         """The head for the instance at `address`."""
@@ -37,6 +39,8 @@ class Outgoing(msgspec.Struct, kw_only=True):
         fields = [b"Host: " + host, *self.lines]
         if self.framing:
             fields.append(self.framing)
+        if self.upgrades:
+            fields += [b"Connection: Upgrade", b"Upgrade: " + b", ".join(self.upgrades)]
         return self.method + b" " + self.target + b" HTTP/1.1\r\n" + b"\r\n".join(fields) + b"\r\n\r\n"
 
 
@@ -107,6 +111,28 @@ class Exchange(Attempts):
                 on_sent()
                 self._start(connection)
 
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """The transport to the instance, which has switched protocols, and what has come over it since.
+
+        The place on the instance stays taken until `close`.
+
+        Raises:
+            UpstreamReset: the connection is gone.
+        """
+        assert self._connection is not None
+        try:
+            detached = self._connection.detach()
+        except UpstreamLost as error:
+            self.upstream_failed(error.reason)
+            raise UpstreamReset from error
+        self.finish()
+        return detached
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the newest table has the instance that is held."""
+        return self._instance is not None and self._instance.is_listed
+
     async def write(self, chunk: bytes) -> None:
         """Send more of a streamed body.
 
@@ -128,5 +154,6 @@ class Exchange(Attempts):
         self._connection = connection
         self.answer = Answer(connection)
         head = outgoing.head(connection.address)
-        connection.send(head, outgoing.body, self.answer, expects_no_body=outgoing.method == b"HEAD")
+        expects_no_body = outgoing.method == b"HEAD"
+        connection.send(head, outgoing.body, self.answer, expects_no_body, outgoing.upgrades)
         return self.answer

@@ -9,6 +9,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 #: How a chunked body without trailers ends: the line end of what is before it, the last chunk, an empty line.
 _PLAIN_END = b"\r\n0\r\n\r\n"
+_HEAD_END = b"\r\n\r\n"
 
 
 class BodyWatch(RequestHandler):
@@ -16,6 +17,7 @@ class BodyWatch(RequestHandler):
 
     Attributes:
         is_spent: It has served as many requests as it may.
+        has_bare_head: The last request was whole with its head, as far as this can be told, and nothing came after it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -23,8 +25,10 @@ class BodyWatch(RequestHandler):
         self._last_bytes = b""
         self._body: StreamReader = EMPTY_PAYLOAD
         self.is_spent = False
+        self.has_bare_head = False
 
     def data_received(self, data: bytes) -> None:
+        before, number = self._last_bytes, len(self._messages)
         self._last_bytes = (self._last_bytes + data[-len(_PLAIN_END) :])[-len(_PLAIN_END) :]
         try:
             super().data_received(data)
@@ -32,6 +36,7 @@ class BodyWatch(RequestHandler):
             # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed
             # again, it reports it as one of the request's.
             super().data_received(b"\0")
+        self.has_bare_head = len(self._messages) == number + 1 and _ends_with_first_head(before, data)
         self._check_body()
 
     def watch(self, body: StreamReader) -> None:
@@ -52,6 +57,12 @@ class BodyWatch(RequestHandler):
             self._body.feed_eof()
 
 
+def _ends_with_first_head(before: bytes, data: bytes) -> bool:
+    """Whether the end of a head that `data` ends with is the only one in it; `before` is what came last before it."""
+    joined = before[1 - len(_HEAD_END) :] + data
+    return joined.find(_HEAD_END) == len(joined) - len(_HEAD_END)
+
+
 def can_go_on(request: BaseRequest) -> bool:
     """Whether the connection is fit for a request after this one: its body was received, and what follows is HTTP."""
     return (
@@ -63,6 +74,12 @@ def can_go_on(request: BaseRequest) -> bool:
         and not _may_have_trailers(request)
         and not _is_spent(request)
     )
+
+
+def is_bare(request: BaseRequest) -> bool:
+    """Whether nothing but the request's head has come."""
+    connection = request.protocol
+    return isinstance(connection, BodyWatch) and connection.has_bare_head
 
 
 def _may_have_trailers(request: BaseRequest) -> bool:

@@ -13,6 +13,7 @@ cdef class Runtime:
     cdef public list pools
     cdef public Deadlines deadlines
     cdef public bint is_draining
+    cdef public set tunnels
     cdef public object has_table
     cdef public AccessLog access_log
     cdef public object ledger

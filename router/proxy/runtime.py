@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from typing import Protocol
 
 import structlog
 
@@ -26,6 +27,12 @@ from router.proxy.pool import Pool
 log = structlog.get_logger()
 
 
+class Watched(Protocol):
+    """What ends by itself in time if it is looked at now and then."""
+
+    def look(self, now: float) -> None: ...
+
+
 class Runtime:
     """The newest table beside the state that is keyed by identity: instances, buckets, connections, counters."""
 
@@ -39,6 +46,7 @@ class Runtime:
         self.pools = [self.pool]  # of everybody who keeps connections to instances
         self.deadlines = Deadlines(self.now)
         self.is_draining = False
+        self.tunnels: set[Watched] = set()
         self.has_table = asyncio.Event()
         self.access_log = access_log
         self.ledger = ledger  # None: this proxy is the only one
@@ -135,6 +143,7 @@ class Runtime:
             numbers = self.totals.endpoint(endpoint).deployment(name)
             numbers.in_flight = deployment.pending
             numbers.queued = deployment.queued
+            numbers.upgraded = deployment.upgraded
             for instance in deployment.instances:
                 self._count_instance(numbers.instance(instance.address), instance)
             for address, needed in deployment.busy():
@@ -154,9 +163,11 @@ class Runtime:
         numbers.connections_idle = sum(pool.idle(instance.address) for pool in self.pools)
 
     def sweep(self) -> None:
-        """Forget what no table lists and no request needs; close idle connections; see what others took of buckets."""
+        """Forget what no table lists and no request needs; end what is over; see what others took of buckets."""
         self.pool.sweep()
         now = self.now()
+        for tunnel in list(self.tunnels):
+            tunnel.look(now)
         for bucket in self._bandwidth.values():
             bucket.level(now)
         kept = {e.spec.name: {d.name for d in e.spec.deployments} for e in self.table.endpoints}

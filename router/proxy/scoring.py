@@ -24,13 +24,15 @@ from router.core.record import RequestRecord
 from router.core.replies import LAST_CHUNK, Framing, chunk, client_status, forwarded_head
 from router.core.requests import Chosen, route
 from router.core.table import DeploymentSpec, RoutingTable
+from router.core.upgrades import SWITCHING, offered_upgrades
 from router.proxy.answer import Answer
 from router.proxy.client_body import ClientBody
 from router.proxy.ending import tell_of_part
 from router.proxy.forward import Exchange, Outgoing
 from router.proxy.mirror import Mirror
-from router.proxy.persistence import can_go_on
+from router.proxy.persistence import can_go_on, is_bare
 from router.proxy.runtime import Runtime
+from router.proxy.tunnel import Tunnel
 from router.proxy.upstream import AnswerHead, UpstreamLost
 
 #: Up to here a body is read to its end before an instance is asked for: a slow client holds no place on it.
@@ -76,16 +78,18 @@ class Scoring:
             raise
 
     async def _score(self, chosen: Chosen, deployment: Deployment) -> bool:
-        shadow = self._mirror.sample(chosen, is_live=self._record.route == "live")
+        upgrades = self._upgrades(chosen.deployment)
+        is_copied = self._record.route == "live" and not upgrades
+        shadow = self._mirror.sample(chosen, is_live=is_copied)
         body = self._client_body(chosen)
-        outgoing = await self._read(chosen, body, shadow)
+        outgoing = await self._read(chosen, body, shadow, upgrades)
         if shadow is not None:
             self._offer(chosen, shadow, outgoing)
         return await self._forward(chosen, deployment, outgoing, body)
 
     def _client_gone(self) -> None:
         self._record.status = self._record.status or _CLIENT_GONE
-        self._record.reason = "client_gone"
+        self._record.reason = self._record.reason or "client_gone"
 
     # Steps 1 to 3
 
@@ -108,6 +112,15 @@ class Scoring:
             wall_now=runtime.wall_now,
         )
 
+    def _upgrades(self, deployment: DeploymentSpec) -> tuple[bytes, ...]:
+        """Protocols that the instance may switch to; for all other requests the offer ends here, as if not made."""
+        request = self._request
+        if not deployment.upgrades or request.version != HttpVersion11:  # an older client does not wait (RFC 9110, 7.8)
+            return ()
+        if request.method == "HEAD" or not is_bare(request):
+            return ()
+        return offered_upgrades(self._headers, deployment.upgrades)
+
     def _client_body(self, chosen: Chosen) -> ClientBody:
         limit = chosen.endpoint.spec.max_body_bytes
         if self._announced_bytes is not None and self._announced_bytes > limit:
@@ -129,7 +142,9 @@ class Scoring:
             assert request.transport is not None
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def _read(self, chosen: Chosen, body: ClientBody, shadow: DeploymentSpec | None) -> Outgoing:
+    async def _read(
+        self, chosen: Chosen, body: ClientBody, shadow: DeploymentSpec | None, upgrades: tuple[bytes, ...]
+    ) -> Outgoing:
         """The request as its instance gets it, with all of its body or, if that is large, the first part."""
         spec = chosen.endpoint.spec
         limit = max(_BUFFER_BYTES, spec.mirror.max_body_bytes) if shadow is not None else _BUFFER_BYTES
@@ -146,6 +161,7 @@ class Scoring:
             framing=self._framing(len(received), is_complete=not is_streamed),
             is_streamed=is_streamed,
             is_idempotent=spec.is_idempotent,
+            upgrades=upgrades,
         )
 
     def _lines(self, chosen: Chosen) -> list[bytes]:
@@ -257,6 +273,8 @@ class Scoring:
         answer = exchange.answer
         assert answer is not None
         record.model_status = head.status
+        if head.status == SWITCHING:
+            return await self._tunnel(chosen, head, exchange)
         status = client_status(head.status, spec.model_errors)
         is_chunked = head.has_body and head.length is None and self._request.version == HttpVersion11
         closes = self._closes(head, is_chunked=is_chunked)
@@ -277,6 +295,14 @@ class Scoring:
             raise
         exchange.finish()
         return not closes
+
+    async def _tunnel(self, chosen: Chosen, head: AnswerHead, exchange: Exchange) -> bool:
+        """Speak the other protocol, to its end."""
+        deployment = self._runtime.deployment(chosen.endpoint.spec.name, chosen.deployment)
+        tunnel = Tunnel(self._runtime, deployment, exchange, self._record)
+        tunnel.open(self._request, head.fields)
+        await tunnel.run()
+        return False
 
     def _closes(self, head: AnswerHead, *, is_chunked: bool) -> bool:
         is_delimited = is_chunked or head.length is not None or not head.has_body

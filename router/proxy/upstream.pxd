@@ -27,10 +27,12 @@ cdef class UpstreamConnection:
     cdef Py_ssize_t _head_bytes
     cdef bint _is_complete
     cdef bint _has_answered
+    cdef tuple _upgrades
+    cdef bytes _surplus
     cdef object _can_write
 
     cpdef bint fits(self)
-    cpdef send(self, bytes head, bytes body, object sink, bint expects_no_body=*)
+    cpdef send(self, bytes head, bytes body, object sink, bint expects_no_body=*, tuple upgrades=*)
     cpdef close(self)
     cpdef pause(self)
     cpdef resume(self)

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from router.core.headers import AnswerFields, read_answer
+from router.core.upgrades import SWITCHING, upgrade_taken
 
 _MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
@@ -80,6 +81,8 @@ class UpstreamConnection:
         self._head_bytes = 0  # at most: what came until the head was there
         self._is_complete = False  # this answer
         self._has_answered = False  # a byte of this answer has come
+        self._upgrades: tuple[bytes, ...] = ()  # what the instance may switch to
+        self._surplus = b""  # came after the head with which it did
         self._can_write = asyncio.Event()
         self._can_write.set()
 
@@ -97,18 +100,22 @@ class UpstreamConnection:
         """Whether it is idle and fit for another exchange, as far as we have heard."""
         return self._sink is None and self._is_reusable and self._transport is not None
 
-    def send(self, head: bytes, body: bytes, sink: Sink, expects_no_body: bool = False) -> None:
+    def send(
+        self, head: bytes, body: bytes, sink: Sink, expects_no_body: bool = False, upgrades: tuple[bytes, ...] = ()
+    ) -> None:
         """Begin an exchange.
 
         Args:
             body: The whole body, or its first part if `write` follows.
             expects_no_body: The answer has none whatever its head announces (HEAD).
+            upgrades: Protocols that it offers; an answer with 101 takes one, and `detach` must follow it.
         """
         if self._transport is None or self._transport.is_closing():  # it broke, and we are about to hear of it
             sink.lost(UpstreamLost("reset", is_unread=True), [])
             return
         self._sink = sink
         self._expects_no_body = expects_no_body
+        self._upgrades = upgrades
         self._has_answered = self._has_head = self._is_complete = self._until_close = False
         self._head_bytes = 0
         self._parts.clear()
@@ -138,6 +145,20 @@ class UpstreamConnection:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """Give away the transport, which does not read, of a connection that has switched protocols.
+
+        Returns:
+            It, and what has come over it since.
+
+        Raises:
+            UpstreamLost: the connection is gone.
+        """
+        if self.is_closed:
+            raise UpstreamLost("reset")
+        transport, self._transport = self._transport, None
+        return cast(asyncio.Transport, transport), self._surplus
+
     def close(self) -> None:
         """Break off whatever is going on; the sink hears nothing more."""
         self._sink = None
@@ -165,11 +186,15 @@ class UpstreamConnection:
             if not self._has_head:
                 self._head_bytes += len(data)
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as stop:
             self._is_reusable = False
-            if not self._is_complete:
+            has_switched = isinstance(stop, httptools.HttpParserUpgrade)
+            if not self._is_complete or (self._parser.get_status_code() == SWITCHING) != has_switched:
                 self._lose(UpstreamLost("garbage"))
                 return
+            if has_switched:
+                self._surplus = data[stop.args[0] :]
+                self.pause()
         if self._is_complete:
             self._finish()
         elif self._has_head:
@@ -212,6 +237,8 @@ class UpstreamConnection:
         if status < 200:
             if status < 100:
                 raise ValueError("no status")
+            if status == SWITCHING:
+                self._switch(headers)
             return
         self._has_head = True
         fields = read_answer(headers)
@@ -229,8 +256,15 @@ class UpstreamConnection:
         if self._has_head:
             self._is_reusable = self._is_reusable and self._parser.should_keep_alive()
             self._is_complete = True
-        elif self._parser.get_status_code() == 101:
-            raise ValueError("nobody asked to switch protocols")
+
+    def _switch(self, headers: list[tuple[bytes, bytes]]) -> None:
+        protocol = upgrade_taken(headers, self._upgrades)
+        if protocol is None:
+            raise ValueError("nobody asked to switch to that")
+        self._has_head = True
+        fields = read_answer(headers)
+        fields.lines.extend((b"connection: Upgrade", b"upgrade: " + protocol))
+        self._sink.head(AnswerHead(SWITCHING, fields, None, False))  # type: ignore[union-attr]
 
     # Ends of an exchange
 

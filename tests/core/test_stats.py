@@ -42,6 +42,15 @@ def test_a_request_that_no_model_answered_counts_no_model_status() -> None:
     assert (blue.live, blue.model, blue.reasons) == ({408: 1}, {}, {"upstream_timeout": 1})
 
 
+def test_an_upgraded_request_counts_its_switch() -> None:
+    """As latency; what came after is none, and its bytes were counted as they went."""
+    totals = Totals()
+    totals.request(record(status=101, model_status=101, answered=10.25, request_bytes=3, response_bytes=5), now=900.0)
+    blue = totals.endpoints["churn"].deployments["blue"]
+    assert (blue.live, blue.model) == ({101: 1}, {101: 1})
+    assert (blue.request_bytes, blue.response_bytes, blue.duration.sum_s) == (0, 0, 0.25)
+
+
 def test_a_refused_request_counts_at_its_endpoint() -> None:
     """What chose no deployment is counted apart; without an endpoint, under the empty name."""
     totals = Totals()

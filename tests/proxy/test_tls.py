@@ -14,6 +14,7 @@ from tests.certificates import Authority
 from tests.proxy.conftest import KEY, PATH, Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.control import Control, told
 from tests.proxy.peers import Conversation, Peer, answer_ok, echo
+from tests.proxy.upgrades import echo_raw, switch, switchable, switches
 from tests.proxy.waiting import answer_when, until, watch_end
 
 StartPeer = Callable[..., Awaitable[Peer]]
@@ -358,6 +359,31 @@ async def test_a_busy_connection_survives_the_end_of_the_entrance(
     await until(lambda: proxy.clients.open_now == 1)
     gate.set()
     assert (await client.answer())[0] == 200
+
+
+async def test_a_connection_can_be_upgraded(proxy: Proxy, peer: StartPeer, tls: OpenTls) -> None:
+    """Over TLS as over plain text; whichever side ends ends the other."""
+    proxy.apply(endpoint(switchable(await peer(switches(echo_raw)))))
+    one = await switch(await tls())
+    large = bytes(range(256)) * 4096
+    await one.send(large)
+    assert await one.reader.readexactly(len(large)) == large
+    await one.close()
+    await proxy.settled()
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["request_payload_size"]) == (101, len(large))
+
+
+async def test_an_upgraded_connection_ends_with_its_instance(proxy: Proxy, peer: StartPeer, tls: OpenTls) -> None:
+    """The client gets what was said last, then the end."""
+
+    async def leave(conversation: Conversation) -> None:
+        await conversation.send(b"goodbye")
+
+    proxy.apply(endpoint(switchable(await peer(switches(leave)))))
+    one = await switch(await tls())
+    assert await one.rest() == b"goodbye"
+    await proxy.settled()
 
 
 # The process
