@@ -156,6 +156,12 @@ def _load(deployments: _ByDeployment) -> Iterator[Metric]:
         DEPLOYMENT,
         ((key, stats.queued) for key, stats in deployments),
     )
+    yield gauge(
+        "teal_upgraded_connections",
+        "WebSockets and other upgraded connections that are open; each is a request in flight.",
+        DEPLOYMENT,
+        ((key, stats.upgraded) for key, stats in deployments),
+    )
     yield counter(
         "teal_request_bytes_total",
         "Bytes of request bodies, without framing.",

@@ -24,7 +24,7 @@ def totals() -> Totals:
     blue.duration.observe(0.004)
     blue.duration.observe(0.2)
     blue.mirror_duration.observe(0.03)
-    blue.in_flight, blue.queued = 4, 5
+    blue.in_flight, blue.queued, blue.upgraded = 4, 5, 3
     blue.instances["unix:/0"] = InstanceStats(connections_opened=6, connections_idle=2, in_flight=4)
     blue.instances["unix:/1"] = InstanceStats(connections_opened=1)
     blue.request_bytes, blue.response_bytes = 1000, 2000
@@ -105,6 +105,7 @@ def samples() -> Samples:
         ("teal_request_duration_seconds_bucket", {**BLUE, "le": "+Inf"}, 2),
         ("teal_mirror_duration_seconds_count", BLUE, 1),
         ("teal_requests_in_flight", BLUE, 4),
+        ("teal_upgraded_connections", BLUE, 3),
         ("teal_requests_queued", BLUE, 5),
         ("teal_request_bytes_total", BLUE, 1000),
         ("teal_response_bytes_total", BLUE, 2000),

@@ -16,7 +16,7 @@ from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec
 
 CONFIG = """
 limits: {max_body_bytes: 2000, drain_timeout_s: 7, head_timeout_s: 3, max_connections: 5, max_head_fields: 99,
-         min_body_bytes_per_s: 1KB, answer_timeout_s: 5, max_requests_per_connection: 8}
+         min_body_bytes_per_s: 1KB, answer_timeout_s: 5, upgrade_idle_timeout_s: 6, max_requests_per_connection: 8}
 access_log: false
 trusted_proxies: [10.0.0.0/8, "::1"]
 endpoints:
@@ -38,6 +38,7 @@ endpoints:
       green:
         upstreams: [http://127.0.0.1:9100]
         scoring_path: /v2/score
+        upgrades: [WebSocket, chat]
         readiness_probe: {path: /ready, period: 2}
 """
 KEYS = Credentials(primary="first", secondary="second", token_secret=b"secret")
@@ -105,6 +106,7 @@ def test_a_deployment_elsewhere_is_scored_at_its_own_path(endpoint: EndpointSpec
         scoring_path="/v2/score",
         check_path="/ready",
         passes_paths=True,
+        upgrades=("websocket", "chat"),
         request_timeout_s=5.0,
         max_concurrent=1000,
         max_queue=100,
@@ -134,7 +136,7 @@ def test_proxies_are_told_the_limits(config: RouterConfig) -> None:
     limits = proxy_limits(config)
     assert (limits.drain_timeout_s, limits.head_timeout_s, limits.keepalive_timeout_s) == (7.0, 3.0, 75.0)
     assert (limits.max_head_fields, limits.max_requests_per_connection) == (99, 8)
-    assert (limits.min_body_bytes_per_s, limits.answer_timeout_s) == (1000, 5.0)
+    assert (limits.min_body_bytes_per_s, limits.answer_timeout_s, limits.upgrade_idle_timeout_s) == (1000, 5.0, 6.0)
     assert (limits.max_connections, limits.max_connections_per_address) == (5, 10_000)
     assert limits.access_log is False
     assert limits.trusted_proxies == ("10.0.0.0/8", "::1/128")

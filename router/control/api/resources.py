@@ -50,7 +50,11 @@ def deployment_resource(
     """A deployment; `status` is None until somebody has looked after it."""
     endpoint, name = key
     fields = config.model_dump(mode="json", by_alias=True, exclude={"schema_url", "name", "endpoint_name"})
-    unused = {"upstreams", "scoring_path"} if config.is_managed else {"code_configuration", "environment", "model"}
+    unused = (
+        {"upstreams", "scoring_path", "upgrades"}
+        if config.is_managed
+        else {"code_configuration", "environment", "model"}
+    )
     return {
         "id": f"/endpoints/{endpoint}/deployments/{name}",
         "name": name,

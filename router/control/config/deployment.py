@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
 from router.control.config.fields import (
     AssetName,
@@ -13,6 +13,7 @@ from router.control.config.fields import (
     FilePath,
     Listed,
     PositiveSeconds,
+    Protocol,
     Seconds,
     Target,
     Text,
@@ -197,6 +198,10 @@ class DeploymentConfig(Config):
         default=None, description="Servers that run elsewhere: `http://HOST:PORT` or `unix:/PATH` (not in Azure)."
     )
     scoring_path: Target = Field(default="/score", description="Path that upstreams score at (not in Azure).")
+    upgrades: Annotated[tuple[Protocol, ...], Strict(False)] = Field(
+        default=("websocket",),
+        description="Protocols that upstreams may upgrade to, by default `websocket`; `[]` for none (not in Azure).",
+    )
 
     request_settings: RequestSettings = Field(default=RequestSettings(), description="Concurrency, queue and timeout.")
     liveness_probe: ProbeConfig = Field(default=ProbeConfig(), description="Failing it restarts the worker.")

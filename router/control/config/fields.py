@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from router.core.rules import parse_host_port
+from router.core.upgrades import carries_http, is_protocol
 
 T = TypeVar("T")
 
@@ -108,6 +109,17 @@ def _upstream(value: str) -> str:
     return f"http://{parts['host']}:{address.port}"
 
 
+def _protocol(value: str) -> str:
+    if not is_protocol(value):
+        raise ValueError(f"{value!r} is not a protocol; expected a name as in the field Upgrade, such as websocket")
+    if carries_http(value):
+        raise ValueError(
+            f"{value!r} carries requests past the router, which could not route, check or count them; "
+            "expected protocols other than HTTP, such as websocket"
+        )
+    return value.lower()
+
+
 def _asset(value: str) -> str:
     if re.fullmatch(r"azureml:[^:@/\s]+(:[^:@/\s]+|@latest)", value) is None:
         raise ValueError(f"{value!r} is not an asset; expected azureml:NAME:VERSION or azureml:NAME@latest")
@@ -135,6 +147,7 @@ FilePath = Annotated[Path, PlainValidator(_resolved), WithJsonSchema({"type": "s
 Address = Annotated[str, AfterValidator(_address)]
 Upstream = Annotated[str, AfterValidator(_upstream)]
 Network = Annotated[str, AfterValidator(_network)]
+Protocol = Annotated[str, AfterValidator(_protocol)]
 Target = Annotated[str, AfterValidator(_target)]
 AssetName = Annotated[str, AfterValidator(_asset), WithJsonSchema({"type": "string", "pattern": "^azureml:"})]
 Text = Annotated[str, BeforeValidator(_plain_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]

@@ -138,6 +138,11 @@ class LimitsConfig(Config):
         default=60,
         description="Seconds an answer that has begun may rest, be it the instance or the client; past it, it is cut.",
     )
+    upgrade_idle_timeout_s: PositiveSeconds = Field(
+        default=300,
+        description="Seconds a WebSocket, or another upgraded connection, may be silent in both directions; "
+        "past it, it is cut.",
+    )
     keepalive_timeout_s: PositiveSeconds = Field(
         default=75, description="Seconds an idle client connection is kept open."
     )

@@ -53,6 +53,8 @@ def _of_the_other_kind(deployment: DeploymentConfig) -> Iterator[Breach]:
     if deployment.is_managed:
         if "scoring_path" in given:
             yield Breach(("scoring_path",), "has no effect: only upstreams have one, workers score at /score")
+        if "upgrades" in given:
+            yield Breach(("upgrades",), "has no effect: only upstreams have other protocols, workers speak HTTP")
         if "path" in deployment.readiness_probe.model_fields_set:
             yield Breach(("readiness_probe", "path"), "has no effect: only upstreams have one, workers are probed at /")
         return

@@ -96,7 +96,7 @@ def test_a_deployment_has_azures_fields() -> None:
         "mirror_percent": 0,
     }
     assert {name: shown[name] for name in expected} == expected
-    assert {"upstreams", "scoring_path"} & shown.keys() == set()
+    assert {"upstreams", "scoring_path", "upgrades"} & shown.keys() == set()
 
 
 def test_a_deployment_that_runs_elsewhere_has_its_upstreams() -> None:

@@ -42,7 +42,7 @@ def test_upstreams_have_defaults_of_their_own() -> None:
     """A server elsewhere queues by itself, and is probed sooner."""
     config = deployment(upstreams=["http://127.0.0.1:9100"])
     assert not config.is_managed
-    assert config.scoring_path == "/score"
+    assert (config.scoring_path, config.upgrades) == ("/score", ("websocket",))
     assert config.request_settings.max_concurrent_requests_per_instance == 1000
     assert config.readiness_probe.model_dump() == {
         "initial_delay": 0,
@@ -52,6 +52,12 @@ def test_upstreams_have_defaults_of_their_own() -> None:
         "failure_threshold": 2,
         "path": "/",
     }
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], ()), (["WebSocket", "chat/2"], ("websocket", "chat/2"))])
+def test_upgrades_are_listed(given: list[str], expected: tuple[str, ...]) -> None:
+    """In any spelling; none is possible."""
+    assert deployment(upstreams=["http://127.0.0.1:9100"], upgrades=given).upgrades == expected
 
 
 def test_given_fields_win_over_the_defaults_of_upstreams() -> None:

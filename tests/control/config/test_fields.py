@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from router.control.config.fields import Address, Bytes, FilePath, Network, Target, Upstream
+from router.control.config.fields import Address, Bytes, FilePath, Network, Protocol, Target, Upstream
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,20 @@ def test_any_other_upstream_is_refused(written: str, message: str) -> None:
     """With the reason."""
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(Upstream).validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["", "web socket", "a/b/c", "a,b", "ä", "x\r\ny"])
+def test_a_protocol_has_a_name(written: str) -> None:
+    """As the field Upgrade lists it."""
+    with pytest.raises(ValidationError, match="is not a protocol; expected a name"):
+        TypeAdapter(Protocol).validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["h2c", "H2", "HTTP/2.0", "TLS/1.0", "h3"])
+def test_a_protocol_that_carries_requests_is_refused(written: str) -> None:
+    """They would pass the router unseen."""
+    with pytest.raises(ValidationError, match="carries requests past the router"):
+        TypeAdapter(Protocol).validate_python(written)
 
 
 @pytest.mark.parametrize("written", ["", "score", "/a b", "/ä", "/a\r\nx: y"])

@@ -30,6 +30,7 @@ def test_limits_have_their_defaults() -> None:
         "body_timeout_s": 30,
         "min_body_bytes_per_s": 1024,
         "answer_timeout_s": 60,
+        "upgrade_idle_timeout_s": 300,
         "keepalive_timeout_s": 75,
         "drain_timeout_s": 30,
     }

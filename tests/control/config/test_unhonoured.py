@@ -49,7 +49,9 @@ def test_fields_of_workers_have_no_effect_on_upstreams() -> None:
 
 def test_fields_of_upstreams_have_no_effect_on_workers() -> None:
     """Workers score and are probed at fixed paths."""
-    assert warnings({"code_configuration": CODE, "scoring_path": "/x", "readiness_probe": {"path": "/y"}}) == {
+    given = {"scoring_path": "/x", "readiness_probe": {"path": "/y"}, "upgrades": ["websocket"]}
+    assert warnings({"code_configuration": CODE} | given) == {
         "deployments.blue.scoring_path: has no effect: only upstreams have one, workers score at /score",
+        "deployments.blue.upgrades: has no effect: only upstreams have other protocols, workers speak HTTP",
         "deployments.blue.readiness_probe.path: has no effect: only upstreams have one, workers are probed at /",
     }
