@@ -142,9 +142,11 @@ class _CheckedDeployment:
 
     def turned(self, upstream: "_Upstream") -> None:
         endpoint, deployment = self.key
-        tell = log.info if upstream.is_ready else log.warning
-        happened = "upstream.ready" if upstream.is_ready else "upstream.unready"
-        tell(happened, endpoint=endpoint, deployment=deployment, address=upstream.address, reason=upstream.reason)
+        event = log.bind(endpoint=endpoint, deployment=deployment, address=upstream.address, reason=upstream.reason)
+        if upstream.is_ready:
+            event.info("upstream.ready")
+        else:
+            event.warning("upstream.unready")
         self._changed()
 
 

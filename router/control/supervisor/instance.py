@@ -191,12 +191,16 @@ class Instance:
     def _tell_state(self, came_from: State) -> None:
         """Log the changes that nothing else tells of; a start, READY=1 and an end are logged where they happen."""
         match self.state:
-            case State.UNREADY | State.FAILING:
-                self._event.warning(f"worker.{self.state.value}", reason=self.lifecycle.reason)
+            case State.UNREADY:
+                self._event.warning("worker.unready", reason=self.lifecycle.reason)
+            case State.FAILING:
+                self._event.warning("worker.failing", reason=self.lifecycle.reason)
             case State.READY if came_from is State.UNREADY:
                 self._event.info("worker.recovered")
-            case State.DRAINING | State.STOPPING:
-                self._event.info(f"worker.{self.state.value}")
+            case State.DRAINING:
+                self._event.info("worker.draining")
+            case State.STOPPING:
+                self._event.info("worker.stopping")
 
     def _do(self, action: Action) -> None:
         match action:
