@@ -37,10 +37,12 @@ class ProxyFacts(ProcessFacts):
     Attributes:
         generation: The table that it routes by; 0 while it has none.
         restarts: How often a process in the slot had to be replaced.
+        stalls: How often that was because it stood still.
     """
 
     generation: int = 0
     restarts: int = 0
+    stalls: int = 0
 
 
 class _Reading(NamedTuple):
@@ -138,6 +140,12 @@ def _proxies(proxies: Sequence[ProxyFacts]) -> Iterator[Metric]:
         "Times that a proxy process ended and was replaced.",
         _PROCESS,
         (((proxy.name,), proxy.restarts) for proxy in proxies),
+    )
+    yield counter(
+        "teal_proxy_stalls_total",
+        "Times that a proxy process stood still and was killed.",
+        _PROCESS,
+        (((proxy.name,), proxy.stalls) for proxy in proxies),
     )
 
 

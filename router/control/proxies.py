@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import assert_never
 
 import structlog
@@ -14,6 +15,8 @@ import structlog
 from router.control.process_metrics import ProxyFacts
 from router.control.shared_rows import SharedRows
 from router.control.status import ProxyStatus as ProxyView
+from router.control.supervisor.usage import read_usage
+from router.core.patience import Patience
 from router.core.stats import ProcessStats, Totals
 from router.core.table import TableSpec, addresses
 from router.core.wire import (
@@ -37,6 +40,9 @@ _READ_BYTES = 256 * 1024
 _RESTART_BASE_S = 0.05
 _RESTART_MAX_S = 5.0
 _GOOD_RUN_S = 10.0
+#: How often proxies are looked at that may have got stuck.
+_LOOK_EVERY_S = 0.5
+_PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ class ProxyStatus:
     pid: int | None
     generation: int
     restarts: int
+    stalls: int
     stats: ProcessStats
 
     def view(self) -> ProxyView:
@@ -78,6 +85,8 @@ class ProxySlot:
         self.number = number
         self.fds = tuple(listener.fileno() for listener in sockets)
         self.restarts = 0
+        self.stalls = 0
+        self.heard_at = 0.0  # monotonic; of a process that is new: when it was started
         self.process: asyncio.subprocess.Process | None = None
         self.applied = 0
         self.stats: Stats | None = None
@@ -117,6 +126,7 @@ class ProxySlot:
             raise
         finally:
             theirs.close()
+        self.heard_at = monotonic()
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         return reader
 
@@ -131,6 +141,21 @@ class ProxySlot:
         if self.applied and covers != self._covers:
             self._covers = covers
             self.tell(Cover(covers))
+
+    def kill_if_stuck(self, now: float, patience: Patience) -> None:
+        """Kill the process if it has said nothing for too long. What it has accepted is cut, what waits stays."""
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        silence_s = now - self.heard_at
+        usage = read_usage(process.pid)
+        is_stopped = usage is not None and usage.is_stopped
+        if patience.is_over(silence_s, has_spoken=self.stats is not None, is_stopped=is_stopped):
+            self.stalls += 1
+            self.heard_at = now  # it takes a moment to end
+            silent_s = round(silence_s, 1)
+            log.error("proxy.stalled", slot=self.number, pid=process.pid, silent_s=silent_s, is_stopped=is_stopped)
+            process.kill()
 
     def emptied(self) -> None:
         """The process is gone."""
@@ -159,10 +184,15 @@ class Proxies:
         sockets: The listening sockets of each slot.
         arguments: Options for `python -m router.proxy` beyond its file descriptors.
         on_change: Called when a proxy has applied a table, has come or has gone.
+        patience: With processes that say nothing.
     """
 
     def __init__(
-        self, sockets: Sequence[Sequence[socket.socket]], arguments: Sequence[str], on_change: Callable[[], None]
+        self,
+        sockets: Sequence[Sequence[socket.socket]],
+        arguments: Sequence[str],
+        on_change: Callable[[], None],
+        patience: Patience = _PATIENCE,
     ) -> None:
         self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
         listeners = dict.fromkeys(listener for owned in sockets for listener in owned)  # those of systemd are shared
@@ -171,18 +201,21 @@ class Proxies:
             for number, owned in enumerate(sockets)
         ]
         self._on_change = on_change
+        self._patience = patience
         self._encrypt: Encrypt | None = None
         self._apply: Apply | None = None
         self._base = Totals()  # what processes that are gone had counted
         self._kept: Mapping[str, Collection[str]] = {}
         self._listed: Mapping[str, Mapping[str, Collection[str]]] = {}  # addresses
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._news = asyncio.Event()
 
     def start(self) -> None:
         """Fill the slots; each is told the newest table as soon as there is one."""
         self._tasks = [asyncio.create_task(self._keep_filled(s), name=f"proxy-{s.number}") for s in self._slots]
+        self._looking = asyncio.create_task(self._look(), name="look-at-proxies")
 
     def push(self, table: TableSpec, limits: ProxyLimits) -> None:
         """Have every proxy swap in a table."""
@@ -241,6 +274,7 @@ class Proxies:
                 pid=slot.process.pid if slot.process else None,
                 generation=slot.applied,
                 restarts=slot.restarts,
+                stalls=slot.stalls,
                 stats=slot.stats.totals.process if slot.stats else ProcessStats(),
             )
             for slot in self._slots
@@ -255,6 +289,7 @@ class Proxies:
                 vitals=status.stats,
                 generation=status.generation,
                 restarts=status.restarts,
+                stalls=status.stalls,
             )
             for status in self.statuses()
         )
@@ -287,7 +322,10 @@ class Proxies:
             if slot.process is not None:
                 log.warning("proxy.killed", slot=slot.number, pid=slot.process.pid, after_s=deadline_s)
                 slot.process.kill()
-        await asyncio.gather(hurrying, *late, return_exceptions=True)
+        looking = {self._looking} if self._looking is not None else set()
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(hurrying, *looking, *late, return_exceptions=True)
         if self._shared is not None:
             self._shared.close()
 
@@ -295,6 +333,17 @@ class Proxies:
         await hurry.wait()
         for slot in self._slots:
             slot.tell(Drain(hurry=True))
+
+    async def _look(self) -> None:
+        """Have those killed that stand still; `_keep_filled` replaces them."""
+        while True:
+            due = monotonic() + _LOOK_EVERY_S
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now = monotonic()
+            for slot in self._slots:
+                if now - due > _LOOK_EVERY_S:
+                    slot.heard_at = now  # we were asleep ourselves, so that silence tells nothing
+                slot.kill_if_stuck(now, self._patience)
 
     async def _keep_filled(self, slot: ProxySlot) -> None:
         delay_s = _RESTART_BASE_S
@@ -341,6 +390,7 @@ class Proxies:
     async def _listen(self, slot: ProxySlot, reader: asyncio.StreamReader) -> None:
         frames = FrameReader()
         while received := await reader.read(_READ_BYTES):
+            slot.heard_at = monotonic()
             for payload in frames.feed(received):
                 message = decode_up(payload)
                 match message:

@@ -35,11 +35,12 @@ def samples(*processes: ProcessFacts) -> Samples:
         ("teal_gc_pause_max_seconds", 0.25),
         ("teal_proxy_config_generation", 7),
         ("teal_proxy_restarts_total", 2),
+        ("teal_proxy_stalls_total", 1),
     ],
 )
 def test_what_a_proxy_says_of_itself(name: str, expected: float) -> None:
     """Each of its vitals is a sample, and so are its table and its restarts."""
-    proxy = ProxyFacts(name="proxy-0", pid=os.getpid(), vitals=VITALS, generation=7, restarts=2)
+    proxy = ProxyFacts(name="proxy-0", pid=os.getpid(), vitals=VITALS, generation=7, restarts=2, stalls=1)
     assert samples(proxy)[name, "proxy-0"] == expected
 
 
@@ -72,7 +73,11 @@ def test_a_process_that_has_ended_has_no_samples_of_the_system() -> None:
 def test_an_empty_slot_routes_by_nothing() -> None:
     """Its generation is 0, for an alert to see, and nobody is there to have vitals."""
     shown = samples(ProxyFacts(name="proxy-1", pid=None, restarts=4))
-    assert shown == {("teal_proxy_config_generation", "proxy-1"): 0, ("teal_proxy_restarts_total", "proxy-1"): 4}
+    assert shown == {
+        ("teal_proxy_config_generation", "proxy-1"): 0,
+        ("teal_proxy_restarts_total", "proxy-1"): 4,
+        ("teal_proxy_stalls_total", "proxy-1"): 0,
+    }
 
 
 def test_the_control_process_shows_what_was_measured_last() -> None:

@@ -5,7 +5,9 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -14,6 +16,7 @@ from structlog.testing import capture_logs
 
 from router.control.listeners import bind
 from router.control.proxies import Proxies
+from router.core.patience import Patience
 from router.core.table import DeploymentSpec, EndpointSpec, TableSpec
 from router.core.wire import ProxyLimits
 
@@ -34,13 +37,24 @@ def table(generation: int, *names: str) -> TableSpec:
 
 
 class Bench:
-    """Two slots on one port."""
+    """Slots on one port."""
 
-    def __init__(self) -> None:
-        self._sockets = bind([("127.0.0.1", 0)], slots=2)
+    def __init__(self, slots: int = 2, **options: Any) -> None:
+        self._sockets = bind([("127.0.0.1", 0)], slots=slots)
         self.port = self._sockets[0][0].getsockname()[1]
         self.news = asyncio.Event()
-        self.proxies = Proxies(self._sockets, ["--log-level", "error"], self.news.set)
+        self.proxies = Proxies(self._sockets, ["--log-level", "error"], self.news.set, **options)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, slots: int = 2, **options: Any) -> AsyncIterator["Bench"]:
+        """One whose processes have applied a table."""
+        bench = cls(slots, **options)
+        bench.push(1, "churn")
+        bench.proxies.start()
+        await bench.proxies.applied(1)
+        yield bench
+        await bench.stop()
 
     def push(self, generation: int, *names: str) -> None:
         self.proxies.push(table(generation, *names), ProxyLimits(drain_timeout_s=5, access_log=False))
@@ -81,7 +95,11 @@ class Bench:
         status = self.proxies.statuses()[slot]
         assert status.pid is not None
         os.kill(status.pid, signal.SIGKILL)
-        while self.proxies.statuses()[slot].restarts == status.restarts:
+        await self.replaced(slot, status.restarts)
+
+    async def replaced(self, slot: int, restarts: int = 0) -> None:
+        """Return when a process has taken the place of one that ended after so many restarts."""
+        while self.proxies.statuses()[slot].restarts == restarts:
             self.news.clear()
             await self.news.wait()
             await asyncio.sleep(0)
@@ -95,12 +113,8 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    bench.push(1, "churn")
-    bench.proxies.start()
-    await bench.proxies.applied(1)
-    yield bench
-    await bench.stop()
+    async with Bench.running() as bench:
+        yield bench
 
 
 async def test_every_slot_follows_the_newest_table(bench: Bench) -> None:
@@ -141,6 +155,33 @@ async def test_clients_of_an_empty_slot_are_met_by_the_other(bench: Bench) -> No
     assert [await bench.status() for _ in range(20)] == [424] * 20
     while bench.duplicates(1, of=0) > 1:  # noqa: ASYNC110 - it is told to, and tells nobody when it has
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+async def test_a_process_that_stands_still_is_replaced(slots: int) -> None:
+    """Clients that come meanwhile wait in the queue of its socket, and nobody is refused."""
+    async with Bench.running(slots) as bench:
+        pid = bench.proxies.statuses()[0].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        with capture_logs() as events:
+            statuses = await asyncio.gather(*(bench.status() for _ in range(40)))
+            await bench.replaced(0)
+        assert statuses == [424] * 40
+        told = [event for event in events if event["log_level"] == "error"]
+        assert [event["event"] for event in told] == ["proxy.stalled", "proxy.exited"]
+        assert (told[0]["slot"], told[0]["pid"], told[0]["is_stopped"]) == (0, pid, True)
+        assert (told[1]["slot"], told[1]["exit_status"]) == (0, -9)
+        assert [(status.restarts, status.stalls) for status in bench.proxies.statuses()] == [(1, 1), (0, 0)][:slots]
+
+
+async def test_a_process_that_runs_and_says_nothing_is_replaced() -> None:
+    """Here for being silent at all: it had no time to say anything since it was heard."""
+    with capture_logs() as events:
+        async with Bench.running(1, patience=Patience(silent_s=0.0)) as bench:
+            await bench.replaced(0)
+    stalled = next(event for event in events if event["event"] == "proxy.stalled")
+    assert stalled["is_stopped"] is False
 
 
 async def test_an_address_that_nobody_needs_is_drained(bench: Bench) -> None:
