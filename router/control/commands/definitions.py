@@ -13,7 +13,7 @@ from router.control.refusal import Invalid
 READ_ONLY = frozenset(
     {
         "$schema", "name", "endpoint_name", "id", "location", "scoring_uri", "openapi_uri", "provisioning_state",
-        "kind", "held", "instances", "reason", "log_tail", "traffic_percent", "mirror_percent",
+        "kind", "held", "reason", "log_tail", "traffic_percent", "mirror_percent",
     }
 )  # fmt: skip
 #: Fields that are paths, of a deployment.
@@ -66,6 +66,13 @@ def read_definition(text: str, file: str | None) -> Definition:
             for flaw in document.flaws
         )
     return Definition(fields=document.data, file=path, document=document)
+
+
+def settable(fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a definition less what `show` adds to it; what stays is for the schema to judge."""
+    # As `show` prints them they are a list. Whoever gives a number means instance_count, and is told so.
+    shown = READ_ONLY | {"instances"} if isinstance(fields.get("instances"), list) else READ_ONLY
+    return {name: value for name, value in fields.items() if name not in shown}
 
 
 def split(field: str) -> KeyPath:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from router.control.api.messages import Change
-from router.control.commands.definitions import READ_ONLY, Definition, copied, split, value_at, with_values, without
+from router.control.commands.definitions import Definition, copied, settable, split, value_at, with_values, without
 from router.control.config.document import KeyPath
 from router.control.config.edit import Edit, Remove, Set
 from router.control.config.load import Loaded
@@ -67,7 +67,7 @@ def endpoint_edits(loaded: Loaded, target: Target, change: Change, definition: D
         Invalid: the command names the endpoint's deployments, which have commands of their own.
     """
     target = target.spelled(loaded)
-    given = {name: value for name, value in (definition.fields if definition else {}).items() if name not in READ_ONLY}
+    given = settable(definition.fields if definition else {})
     _check_no_deployments(given, change, definition)
     spelled = partial(_spelled_weight, loaded, target, given)
     values = [(spelled(path), value) for path, value in _values(change)]
@@ -96,7 +96,7 @@ def given_fields(
     if definition is None:
         # No item of a list is a path or a name that is taken in, and where it goes only the file can tell.
         return with_values({}, ((path, value) for path, value in _values(change) if not _is_in_list(path)))
-    given = {name: value for name, value in definition.fields.items() if name not in READ_ONLY | {"type"}}
+    given = without(settable(definition.fields), [("type",)])
     return without(with_values({**(lasting or {}), **given}, _values(change)), map(split, change.remove))
 
 

@@ -15,6 +15,9 @@ from router.control.config.schema import RouterConfig
 # Azure prints these with `show`; people paste them back.
 _READ_ONLY = frozenset({"id", "location", "scoring_uri", "openapi_uri", "provisioning_state", "kind"})
 
+#: What other tools call it.
+_MEANT = {"instances": "instance_count", "replicas": "instance_count"}
+
 _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected a mapping",
@@ -67,6 +70,8 @@ def _unknown(path: KeyPath) -> str:
     if name in _READ_ONLY and path[0] == "endpoints":
         return "read-only, the router sets it; remove it"
     known = _field_names(_model_at(path[:-1]))
+    if (meant := _MEANT.get(name)) in known:
+        return f"unknown field; did you mean {meant}?"
     near = difflib.get_close_matches(name.lower(), known, n=1)
     return f"unknown field; did you mean {near[0]}?" if near else f"unknown field; there is {', '.join(known)}"
 

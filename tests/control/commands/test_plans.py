@@ -562,6 +562,13 @@ def test_an_unknown_field_of_the_definition_is_told_with_its_line() -> None:
     ]
 
 
+def test_instances_that_are_no_list_are_not_taken_for_what_show_prints() -> None:
+    """Who writes a number means how many there shall be; it is not dropped in silence."""
+    assert problems_explained(GREEN, Change(), definition({**UPSTREAM, "instances": 3})) == [
+        f"{OWN_FILE}:2: instances: unknown field; did you mean instance_count?"
+    ]
+
+
 def test_a_problem_of_a_value_has_no_line() -> None:
     """The definition does not have it, and the config was not written."""
     given = definition({"tags": {"a": "1"}, "description": "d"})

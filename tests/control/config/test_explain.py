@@ -76,6 +76,8 @@ def test_a_value_of_the_wrong_kind(text: str, expected: str) -> None:
         (managed("model: 5"), "model: 5, expected a mapping"),
         (managed("model: {path: a, pth: b}"), "model.pth: unknown field; did you mean path?"),
         (managed("liveness_probe: {perod: 1}"), "liveness_probe.perod: unknown field; did you mean period?"),
+        (managed("instances: 3"), "instances: unknown field; did you mean instance_count?"),
+        (managed("replicas: 3"), "replicas: unknown field; did you mean instance_count?"),
         (managed("scale_settings: {type: x}"), "scale_settings.type: the text 'x', expected default"),
     ],
 )
