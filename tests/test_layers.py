@@ -14,6 +14,7 @@ BOTTOM = (
     "router",
     "router.compiled",
     "router.core",
+    "router.descriptors",
     "router.line_writer",
     "router.logs",
     "router.tls",
@@ -22,6 +23,7 @@ BOTTOM = (
 ALLOWED = {
     "router.compiled": (),
     "router.core": ("router.core",),
+    "router.descriptors": (),
     "router.line_writer": (),
     "router.logs": ("router.line_writer",),
     "router.tls": (),

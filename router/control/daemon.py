@@ -14,7 +14,7 @@ from typing import NamedTuple
 import structlog
 import uvloop
 
-from router import __version__, logs
+from router import __version__, descriptors, logs
 from router.control.admin import AdminAddresses, AdminError, AdminSite
 from router.control.admin_socket import socket_path
 from router.control.api.asset_routes import AssetRoutes, ContentRoutes
@@ -82,6 +82,7 @@ class Phase(enum.Enum):
 
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; return its exit code."""
+    descriptors.raise_limit()  # connections of clients and of instances are the proxies'; pipes of workers are ours
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(options))

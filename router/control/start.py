@@ -74,10 +74,10 @@ def proxy_arguments(config: RouterConfig) -> list[str]:
 def start_facts(config: RouterConfig) -> dict[str, object]:
     """What a start tells of how it will serve. Reads the sources of the request path, which takes milliseconds.
 
-    Limits are those of the config as far as there are descriptors for them; `max_files` is what a proxy may have open,
-    which raises its own limit to the hard one.
+    Limits are those of the config as far as there are descriptors for them; `max_files` is what a proxy may have open:
+    as much as this process, which has raised its own limit.
     """
-    max_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    max_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     proxies = slots_of(config)
     return {
         "tls": config.tls is not None,

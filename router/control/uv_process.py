@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uv
 
+from router import descriptors
 from router.control.conda import OLDEST_PYTHON
 
 _TAIL_LINES = 60
@@ -63,6 +64,7 @@ async def run_uv(
         start_new_session=True,  # its own group, so that build backends die with it
         limit=_LONGEST_LINE_BYTES,
     )
+    descriptors.restore_limit_of(process.pid)
     try:
         tail = await _follow(process, stdin, report)
     finally:

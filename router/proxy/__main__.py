@@ -2,10 +2,8 @@
 
 import argparse
 import asyncio
-import contextlib
 import ctypes
 import os
-import resource
 import signal
 import sys
 
@@ -15,7 +13,7 @@ from router import compiled
 
 compiled.use()  # before the first module of the request path is imported
 
-from router import logs  # noqa: E402
+from router import descriptors, logs  # noqa: E402
 from router.line_writer import LineWriter  # noqa: E402
 from router.proxy.process import ProxyOptions, ProxyProcess  # noqa: E402
 from router.proxy.shared_ledger import SharedLedger  # noqa: E402
@@ -39,7 +37,7 @@ def main() -> int:
     parser.add_argument("--lane", choices=("fast", "full"), default="fast", help="full: without the fast lane")
     arguments = parser.parse_args()
     end_with_parent(arguments.parent)
-    raise_descriptor_limit()
+    descriptors.raise_limit()
     # One writer for log and access log: lines of two writers could end up within each other.
     writer = LineWriter(sys.stdout.fileno(), _LOG_BUFFER_BYTES)
     logs.configure(arguments.log_format, arguments.log_level, f"proxy-{arguments.slot}", writer=writer)
@@ -70,13 +68,6 @@ def end_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process open as many files as it may: the soft limit is for programs that use `select`."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # RLIM_INFINITY, where the kernel allows less
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

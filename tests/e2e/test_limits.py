@@ -5,6 +5,8 @@ import contextlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from tests.e2e.conftest import READY_S, Teal, running
 from tests.e2e.project import Project, Upstream, ask, until
 
@@ -33,6 +35,18 @@ async def close(clients: list[Client]) -> None:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def test_only_teals_own_processes_raise_their_limit_of_descriptors(project: Project, tmp_path: Path) -> None:
+    """Control and proxy take all that they may have; a worker, which may use `select`, what teal was started with."""
+    with_soft_limit = ("sh", "-c", 'ulimit -S -n 300 && ulimit -H -n 900 && exec "$0" "$@"')
+    async with running(project.save(), tmp_path / "state", under=with_soft_limit) as teal:
+        async with asyncio.timeout(READY_S):
+            await teal.said('"daemon.serving"')
+        pids = {name: teal.events(f"{name}.started")[0]["pid"] for name in ("daemon", "proxy", "worker")}
+        limits = {name: psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE) for name, pid in pids.items()}
+        assert limits == {"daemon": (900, 900), "proxy": (900, 900), "worker": (300, 900)}
+        assert teal.events("daemon.started")[0]["max_files"] == 900
 
 
 async def test_few_descriptors_are_no_reason_to_fail(

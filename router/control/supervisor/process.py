@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from router import descriptors
 from router.control.supervisor.sockets import SocketFolder
 
 _PIPE_BYTES = 2**20
@@ -85,6 +86,7 @@ class WorkerProcess:
                 pass_fds=(listening.fileno(),),
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we drain the workers
             )
+        descriptors.restore_limit_of(popen.pid)
         return path, popen
 
     def signal(self, number: signal.Signals) -> None:
