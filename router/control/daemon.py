@@ -41,6 +41,7 @@ from router.control.options import ServeOptions
 from router.control.process_metrics import control_facts
 from router.control.proxies import Proxies
 from router.control.reloads import Reloads
+from router.control.retired_keys import forget_retired_keys
 from router.control.start import (
     StartError,
     last_good,
@@ -354,10 +355,27 @@ class Daemon:
                 continue
             if gone:
                 log.info("assets.swept", copies=len(gone))
+            await self._sweep_keys()
+
+    async def _sweep_keys(self) -> None:
+        try:
+            async with self._reloading:  # an endpoint that is just being made is in no text yet
+                names = list(self._applier.config.endpoints)
+                gone = await asyncio.to_thread(
+                    lambda: forget_retired_keys(self._start_with.state, names, self._kept_texts())
+                )
+        except StateError as error:
+            log.error("keys.not_swept", reason=str(error))
+            return
+        if gone:
+            log.info("keys.swept", endpoints=gone)
+
+    def _kept_texts(self) -> list[str]:
+        history = self._start_with.history
+        return [history.text(version.number) for version in history.versions()]
 
     def _swept(self) -> list[str]:
-        history = self._start_with.history
-        texts = [history.text(version.number) for version in history.versions()]
+        texts = self._kept_texts()
         return self._store.sweep(digests_in_use(self._applier.config, self._registry, self._store, texts))
 
     async def _judge(self, event: FileEvent) -> None:

@@ -114,7 +114,7 @@ class State:
         os.close(self._lock_fd)
 
     def credentials(self, endpoint: str) -> Credentials:
-        """The keys of an endpoint, made on first use. They stay when the endpoint leaves the config.
+        """The keys of an endpoint, made on first use. They outlive the endpoint's place in the config.
 
         Raises:
             StateError: they cannot be read or stored.
@@ -137,6 +137,15 @@ class State:
         with self.transaction() as database:
             database.execute(f"UPDATE credentials SET {column} = ? WHERE endpoint = ?", (_new_key(), endpoint))
             return _read_credentials(database, endpoint)
+
+    def keyed_endpoints(self) -> list[str]:
+        """Endpoints that have keys, those that left the config included.
+
+        Raises:
+            StateError: they cannot be read.
+        """
+        with self.transaction() as database:
+            return [row[0] for row in database.execute("SELECT endpoint FROM credentials ORDER BY endpoint")]
 
     def forget_credentials(self, endpoint: str) -> None:
         """Take the keys of an endpoint out of the world: who had them has none of an endpoint of the same name.
