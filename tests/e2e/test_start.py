@@ -207,6 +207,8 @@ async def test_the_first_line_says_how_it_serves(serve, project: Project) -> Non
         "max_connections_per_address": 10_000,
         "max_files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     }
+    for name in ("proxy-0", "proxy-1"):
+        await teal.said(rf'"proxy\.serving".*"{name}"')  # it has the table, as the daemon knows, and opens its door
     told = [(each["process"], each["request_path"], each["max_connections"]) for each in teal.events("proxy.serving")]
     assert sorted(told) == [("proxy-0", request_path, 50), ("proxy-1", request_path, 50)]
 
