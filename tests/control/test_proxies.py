@@ -21,6 +21,15 @@ from router.core.table import DeploymentSpec, EndpointSpec, TableSpec
 from router.core.wire import ProxyLimits
 
 KEPT = {"churn": {"blue"}}
+LOOPS_AT_SIGUSR1 = """
+import signal
+
+def loop(number, frame):
+    while True:
+        pass
+
+signal.signal(signal.SIGUSR1, loop)
+"""
 
 
 def table(generation: int, *names: str) -> TableSpec:
@@ -175,13 +184,18 @@ async def test_a_process_that_stands_still_is_replaced(slots: int) -> None:
         assert [(status.restarts, status.stalls) for status in bench.proxies.statuses()] == [(1, 1), (0, 0)][:slots]
 
 
-async def test_a_process_that_runs_and_says_nothing_is_replaced() -> None:
-    """Here for being silent at all: it had no time to say anything since it was heard."""
+async def test_a_process_in_an_endless_loop_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel lets it run, and yet it says nothing; here it is borne with for a second."""
+    (tmp_path / "sitecustomize.py").write_text(LOOPS_AT_SIGUSR1)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with capture_logs() as events:
-        async with Bench.running(1, patience=Patience(silent_s=0.0)) as bench:
+        async with Bench.running(1, patience=Patience(silent_s=1.0)) as bench:
+            pid = bench.process(0).pid
+            os.kill(pid, signal.SIGUSR1)
             await bench.replaced(0)
+            assert await bench.status() == 424
     stalled = next(event for event in events if event["event"] == "proxy.stalled")
-    assert stalled["is_stopped"] is False
+    assert (stalled["pid"], stalled["is_stopped"]) == (pid, False)
 
 
 async def test_an_address_that_nobody_needs_is_drained(bench: Bench) -> None:
