@@ -9,6 +9,7 @@ Rules
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -90,7 +91,10 @@ class Operations:
         name = secrets.token_hex(6)
         now = time.time()
         operation = Operation(id=name, command=command, endpoint=endpoint, deployment=deployment, started=iso(now))
-        self._records[name] = Record(operation=operation, began=now, all_traffic=all_traffic)
+        # A clock that was set back must not make it older than those that are known: the oldest are forgotten.
+        newest = max((record.began for record in self._records.values()), default=0.0)
+        began = max(now, math.nextafter(newest, math.inf))
+        self._records[name] = Record(operation=operation, began=began, all_traffic=all_traffic)
         self._prune()
         log.info("operation.started", operation=name, command=command, endpoint=endpoint, deployment=deployment)
         return name

@@ -231,6 +231,18 @@ async def test_the_order_stays_over_a_restart(operations: Operations, state: Sta
     assert [operation.id for operation in (await after_restart(state)).all()] == names
 
 
+async def test_the_order_stays_when_the_clock_is_set_back(operations: Operations, state: State) -> None:
+    """What begins afterwards is newer than what began before, whatever the clock said then."""
+    first = operations.begin("online-endpoint update", "churn")
+    await operations.end(first, "Succeeded")
+    with state.transaction() as database:  # it began in 2096
+        database.execute("UPDATE operations SET started = 4e9, record = json_set(record, '$.began', 4e9)")
+    operations = await after_restart(state)
+    second = operations.begin("online-endpoint update", "churn")
+    await operations.end(second, "Succeeded")
+    assert [operation.id for operation in (await after_restart(state)).all()] == [first, second]
+
+
 # Bounds and broken disks
 
 
