@@ -1,6 +1,7 @@
 """Accepting goes on whatever happens."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,23 @@ async def test_what_is_queued_is_taken_before_the_socket_is_closed(taken: Taken)
         socket.create_connection(address)
     for client in clients:
         client.close()
+
+
+async def test_the_kernel_takes_little_for_a_client_that_does_not_read(taken: Taken) -> None:
+    """An eighth of a megabyte besides what the client's own side holds; by itself it would take four."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listener = Listener(listening, taken)
+    listener.start()
+    with connect(listening):
+        await until(lambda: taken.accepted)
+        connection = taken.accepted[0].connection
+        connection.setblocking(False)
+        taken_bytes = 0
+        with contextlib.suppress(BlockingIOError):
+            while taken_bytes < 100_000_000:
+                taken_bytes += connection.send(bytes(65536))
+        assert taken_bytes < 1_000_000
+    listener.close()
 
 
 async def test_a_listener_that_failed_is_tried_again(taken: Taken) -> None:
