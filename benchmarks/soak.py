@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from faults import changing, killing, mirrors, resources, service, slow
+from faults import changing, clock, killing, mirrors, resources, service, slow
 from faults.finding import MB, Fault, Finding, Lane, Soak
 from harness.processes import StartError
 from harness.report import machine
@@ -39,6 +39,7 @@ FAULTS: Mapping[str, Fault] = {
     "descriptors": resources.descriptors,
     "disk": resources.disk,
     "log": resources.log,
+    "clock-back": clock.clock_back,
     "slow-clients": slow.slow_clients,
     "never-read": slow.never_read,
 }
@@ -74,7 +75,7 @@ def text(found: Finding) -> str:
             *found.p50_ms, *found.p99_ms, found.slowest_ms
         )
         + f"; rss {before / MB:.1f} -> {after / MB:.1f} MB, at most {found.peak_rss_bytes / MB:.1f}; "
-        + "fds {} -> {}".format(*found.fds),
+        + "fds {} -> {}; loop late by {:.0f} ms, gc {:.0f} ms".format(*found.fds, found.lag_ms, found.gc_ms),
     ]
     for check in found.checks:
         seen = f" ({check.seen})" if check.seen else ""

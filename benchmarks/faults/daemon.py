@@ -158,10 +158,14 @@ class Daemon:
         """The processes of its ready instances."""
         return [each["pid"] for each in self.deployment(name)["instances"] if each["state"] == "ready"]
 
+    def metrics(self) -> str:
+        """The page that Prometheus reads."""
+        return self.ask("GET", "/metrics")[1]
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        lines = (line for line in self.ask("GET", "/metrics")[1].splitlines() if not line.startswith("#"))
+        lines = (line for line in self.metrics().splitlines() if not line.startswith("#"))
         samples = (line.rpartition(" ") for line in lines)
         return sum(
             float(value) for sample, _, value in samples

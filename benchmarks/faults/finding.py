@@ -52,6 +52,8 @@ class Finding:
     p50_ms: tuple[float, float] = (0.0, 0.0)  # before, under the fault
     p99_ms: tuple[float, float] = (0.0, 0.0)
     slowest_ms: float = 0.0
+    lag_ms: float = 0.0  # longest that a proxy's event loop was late, of the last minute
+    gc_ms: float = 0.0  # longest pause of its garbage collector, of the last minute
     rss_bytes: tuple[int, int] = (0, 0)  # before, after
     peak_rss_bytes: int = 0
     fds: tuple[int, int] = (0, 0)

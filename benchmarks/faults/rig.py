@@ -17,6 +17,7 @@ from harness.processes import PinnedProcess
 from harness.samples import Contrast, Sample, Samples, Span
 from harness.steady import READY
 from harness.systems import BENCHMARKS
+from harness.teal import longest_ms
 
 WARM_UP_S = 1.0
 PATIENCE_S = 90.0
@@ -144,7 +145,7 @@ class Rig:
 
     def finding(self, fault: str) -> Finding:
         """The figures; the checks are for the caller to add."""
-        after = self.daemon.held()
+        after, metrics = self.daemon.held(), self.daemon.metrics()
         samples, before = self.samples(), self._before or after
         whole = samples.sent_in(Span(self._quiet[0].began, float("inf")))
         quiet, faulty = samples.sent_in(*self._quiet), samples.sent_in(*self._fault)
@@ -159,6 +160,8 @@ class Rig:
             p50_ms=(quiet.percentile_ms(50), faulty.percentile_ms(50)),
             p99_ms=(quiet.percentile_ms(99), faulty.percentile_ms(99)),
             slowest_ms=whole.slowest_s() * 1e3,
+            lag_ms=longest_ms(metrics, "teal_event_loop_lag_max_seconds") or 0.0,
+            gc_ms=longest_ms(metrics, "teal_gc_pause_max_seconds") or 0.0,
             rss_bytes=(before.rss_bytes, after.rss_bytes),
             peak_rss_bytes=self._peak_rss_bytes,
             fds=(before.fds, after.fds),

@@ -46,7 +46,8 @@ def never_read(soak: Soak) -> Finding:
         soak,
         "never-read",
         gang={"never_reads": NEVER_READ},
-        limits={"answer_timeout_s": 5},
+        limits={"answer_timeout_s": 20},
+        settle_s=5.0,  # until what fits into the buffers on the way is there
         bytes_each=UNREAD_BYTES,
         reasons=("client_stalled", "answer_timeout"),
     )
@@ -60,6 +61,7 @@ def _crowded(
     limits: Mapping[str, int],
     bytes_each: int,
     reasons: Sequence[str],
+    settle_s: float = 0.5,
 ) -> Finding:
     clients = sum(gang.values())
     room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -79,7 +81,7 @@ def _crowded(
         daemon.start()
         rig = stack.enter_context(Rig(soak, daemon))
         stack.callback(crowd.stop)
-        rig.rounds(lambda: _come(crowd, daemon, clients), lambda: _leave(crowd, daemon))
+        rig.rounds(lambda: _come(crowd, daemon, clients), lambda: _leave(crowd, daemon), settle_s=settle_s)
         _come(crowd, daemon, clients)
         are_cut = wait_until(lambda: _timed_out(daemon, reasons) >= clients)
         _leave(crowd, daemon)
