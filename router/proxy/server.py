@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
-from aiohttp import EMPTY_PAYLOAD
+from aiohttp import EMPTY_PAYLOAD, StreamReader
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web import BaseRequest, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
+from yarl import URL
 
 from router.core.admission import ConnectionCut
 from router.core.stats import count
@@ -184,7 +187,7 @@ class FullLaneServer(Server):
 
     def __init__(self, runtime: Runtime, lane: FullLane, opened: OpenConnections) -> None:
         # The handler is cancelled when its client goes away: the instance's connection is closed with it.
-        super().__init__(_handle, handler_cancellation=True)
+        super().__init__(_handle, handler_cancellation=True, request_factory=_request)
         self._runtime = runtime
         self._lane = lane
         self._opened = opened
@@ -245,6 +248,19 @@ class FullLaneServer(Server):
         super().connection_lost(handler, exc)
         assert isinstance(handler, ClientConnection)
         self._opened.lost(handler)
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    connection: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> BaseRequest:
+    if message.url is None:
+        # A CONNECT without a target: aiohttp 3.14 lets it through, fails to make a request of it, and never answers.
+        message = message._replace(path="", url=URL())
+    return BaseRequest(message, payload, connection, writer, task, task.get_loop())
 
 
 async def _handle(request: BaseRequest) -> StreamResponse:

@@ -44,6 +44,18 @@ async def test_another_version_is_not_supported(proxy: Proxy, peer, raw, version
     assert instance.seen == []
 
 
+async def test_a_connect_without_a_target_is_refused(proxy: Proxy, peer, raw) -> None:
+    """It is answered and its connection ends, though its parser takes it for HTTP/0.9 of no address at all."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    await one.send(b"CONNECT \r\nteal:443 HTTP/1.1\r\nHost: teal\r\n\r\n" + SMUGGLED)
+    answer = await one.rest()
+    assert answer.startswith(b"HTTP/1.1 505 HTTP Version Not Supported\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert instance.seen == []
+
+
 BROKEN_LATE = {
     "chunk size with text": b"2x\r\n{}\r\n0\r\n\r\n",
     "chunk longer than its size": b"1\r\n{}\r\n0\r\n\r\n",
