@@ -103,7 +103,6 @@ class Tunnel:
         self._exchange = exchange
         self._record = record
         self._numbers = runtime.totals.endpoint(record.endpoint).deployment(record.deployment)
-        self._bandwidth = runtime.bandwidth(record.endpoint)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._active = runtime.now()
         self._unsent_bytes = 0  # when last looked at
@@ -185,7 +184,8 @@ class Tunnel:
         now = self._active = self._runtime.now()
         size = len(data)
         record, numbers = self._record, self._numbers
-        delay_s = self._bandwidth.reserve(size, now) if self._bandwidth is not None else 0.0
+        bucket = self._runtime.bandwidth(record.endpoint)  # that of the newest table
+        delay_s = bucket.reserve(size, now) if bucket is not None else 0.0
         if side is self._client:
             record.request_bytes += size
             numbers.request_bytes += size

@@ -120,9 +120,11 @@ async def test_an_instance_that_does_not_read_holds_back_its_client(
 
 
 async def test_bytes_over_the_bandwidth_are_delayed(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
-    """As those of bodies are, in both directions."""
-    proxy.apply(endpoint(switchable(await peer(switches(echo_raw))), bandwidth_bytes_per_s=1_000_000))
+    """As those of bodies are, in both directions, and by the newest table."""
+    blue = switchable(await peer(switches(echo_raw)))
+    proxy.apply(endpoint(blue))
     one = await switch(await raw())
+    proxy.apply(endpoint(blue, bandwidth_bytes_per_s=1_000_000))
     await one.send(bytes(520_000))
     await one.reader.readexactly(520_000)
     one.writer.write_eof()
