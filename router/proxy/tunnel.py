@@ -2,7 +2,7 @@
 
 Rules
 - Bytes are passed on as they come, whatever they mean. A side that does not keep up holds back the other.
-- The end of one side is passed on; the other has `_END_S`, or until it rests for as long, to end as well.
+- The end of one side is passed on; the other may finish what it has to say, and is cut once it rests for `_END_S`.
 - A side that breaks breaks the other.
 - What is open for long is cut when no byte has come from either side for `upgrade_idle_timeout_s`, and when the
   instance has been out of the table for `drain_timeout_s`. A proxy that ends cuts what is left when its drain is over.
