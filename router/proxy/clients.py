@@ -16,6 +16,7 @@ from router.proxy.mirror import Mirror
 from router.proxy.opened import ClientProtocol, OpenConnections
 from router.proxy.runtime import Runtime
 from router.proxy.server import ClientConnection, FullLaneServer
+from router.proxy.unread import has_unread, reset
 
 log = structlog.get_logger()
 
@@ -78,12 +79,19 @@ class FastConnection:
         return self._exchange is None and not self._held
 
     def close(self) -> None:
-        """Close once what was written has gone out; at once if we wait for that already."""
-        if self._transport is not None:
-            if self._transport.is_closing():
-                self._transport.abort()
-            self._transport.close()
+        """Close once what was written has been taken; at once if we wait for no more than a goodbye."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
             self.idle_since = monotonic()
+        elif transport is not None and not has_unread(transport):
+            transport.abort()
+
+    def is_unread_since(self, earlier: float) -> bool:
+        """Whether its client has not taken its last answer, which was complete before `earlier` (monotonic seconds)."""
+        if self._exchange is not None or self.idle_since > earlier or self._transport is None:
+            return False
+        return self.is_stalled or self._transport.is_closing()
 
     def abort(self) -> None:
         """Close at once, whatever is going on."""
@@ -232,6 +240,12 @@ class FastConnection:
         self._exchange = None
         self.abort()
 
+    def cut_unread(self) -> None:
+        """The client does not read its answer."""
+        self._exchange = None
+        if self._transport is not None:
+            reset(self._transport)
+
 
 class CountedConnection(FastConnection):
     """One that may serve so many requests: the last is the full lane's, which says that the connection ends."""
@@ -302,13 +316,16 @@ class Clients:
         return sum(not one.is_idle for one in self._connections)
 
     def sweep(self) -> None:
-        """Close connections that do not get to the end of a head."""
+        """Close connections that do not get to the end of a head, or whose client does not read the last answer."""
         self._full.sweep()
-        earlier = self.now() - self._runtime.limits.head_timeout_s
+        now, limits, cut = self.now(), self._runtime.limits, self._runtime.totals.process.connections_cut
         for connection in list(self._fast):
-            if connection.is_idle and 0 < connection.head_since < earlier:
-                count(self._runtime.totals.process.connections_cut, "head_timeout")
+            if connection.is_idle and 0 < connection.head_since < now - limits.head_timeout_s:
+                count(cut, "head_timeout")
                 connection.abort()
+            elif connection.is_unread_since(now - limits.answer_timeout_s):
+                count(cut, "not_read")
+                connection.cut_unread()
 
     def close_idle(self, idle_s: float) -> None:
         """Close connections on which nothing has happened for `idle_s` seconds."""

@@ -28,8 +28,10 @@ _LINGER_IDLE_S = 5.0
 class EndingConnection(BodyWatch):
     """A client's connection, with an eye on its end."""
 
+    __slots__ = ("_answered", "_deadlines", "_is_half_closed", "_lingering", "_parts", "_request")
+
     def __init__(self, runtime: Runtime, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(runtime, *args, **kwargs)
         self._deadlines = runtime.deadlines
         self._is_half_closed = False
         self._answered = 0  # requests, well-formed or not
@@ -52,6 +54,7 @@ class EndingConnection(BodyWatch):
             return False
         if self.transport is None or not can_half_close(self.transport):
             return False
+        self.look_behind()
         for _, body in self._messages:
             _break(body)
         self._look_ahead()
@@ -67,6 +70,7 @@ class EndingConnection(BodyWatch):
         self._request = request
         self._parts = 0
         self.watch(request.content)
+        self.look_behind()
         if self._is_half_closed:
             _break(request.content)
             self._look_ahead()

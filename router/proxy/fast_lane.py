@@ -72,6 +72,7 @@ class FastLane:
             The exchange that gets its answer; 0 if it was answered already; the number of bytes of its body that are
             still to come; None for anything else, which nobody has looked at then.
         """
+        self._routes.follow()
         head_end = data.find(_HEAD_END)
         if not 0 < head_end <= self._routes.max_head_bytes:
             return None

@@ -5,7 +5,15 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web import BaseRequest, StreamResponse
 
-from router.core.errors import BadRequest, HeadTimeout, HeadTooLarge, InternalError, RouterError, TooManyFields
+from router.core.errors import (
+    BadRequest,
+    ClientStalled,
+    HeadTimeout,
+    HeadTooLarge,
+    InternalError,
+    RouterError,
+    TooManyFields,
+)
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.proxy.ending import end_connection
@@ -13,6 +21,7 @@ from router.proxy.mirror import Mirror
 from router.proxy.persistence import can_go_on
 from router.proxy.runtime import Runtime
 from router.proxy.scoring import Scoring
+from router.proxy.unread import reset
 
 log = structlog.get_logger()
 
@@ -66,13 +75,15 @@ class FullLane:
             runtime.record(record)
         return _KEPT if lives_on else CLOSED
 
-    def refuse_malformed(self, request: BaseRequest, error: BaseException | None) -> StreamResponse:
+    def refuse_malformed(
+        self, request: BaseRequest, error: BaseException | None, *, is_head_too_large: bool
+    ) -> StreamResponse:
         """Answer bytes that are not a request that we are willing to understand."""
         record = self._new_record(request)
         record.method = record.protocol = ""
         refused: RouterError
         limits = self._runtime.limits
-        if isinstance(error, LineTooLong):
+        if is_head_too_large or isinstance(error, LineTooLong):
             refused = HeadTooLarge(limits.max_head_bytes)
         elif isinstance(error, BadHttpMessage) and error.message == _TOO_MANY_FIELDS:
             refused = TooManyFields(limits.max_head_fields)
@@ -112,7 +123,7 @@ class FullLane:
         runtime = self._runtime
         record.reason = error.code
         if record.status:  # the head of an answer is out: all that is left is to cut it short
-            _cut(request)
+            _cut(request, error)
             return False
         record.status = error.status
         closes = error.closes or runtime.is_draining or not can_go_on(request)
@@ -123,6 +134,8 @@ class FullLane:
         return not closes
 
 
-def _cut(request: BaseRequest) -> None:
-    if request.transport is not None:
+def _cut(request: BaseRequest, error: RouterError) -> None:
+    if request.transport is not None and error.code == ClientStalled.code:
+        reset(request.transport)
+    elif request.transport is not None:
         request.transport.abort()

@@ -26,6 +26,7 @@ class Client(Protocol):
     def write(self, data: bytes) -> None: ...
     def done(self, now: float, closes: bool) -> None: ...
     def cut(self) -> None: ...
+    def cut_unread(self) -> None: ...
 
 
 class LiveExchange(DirectExchange):
@@ -148,10 +149,12 @@ class LiveExchange(DirectExchange):
         if self._has_head:
             if self._client.is_stalled:
                 self._remember().reason = ClientStalled.code
+                self._leave()
+                self._client.cut_unread()
             else:
                 self.timed_out()
                 self._remember().reason = AnswerTimeout.code
-            self._cut()
+                self._cut()
         else:
             super().expire()
 

@@ -5,20 +5,24 @@ from typing import Any
 from aiohttp import EMPTY_PAYLOAD, StreamReader
 from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from aiohttp.web_protocol import RequestPayloadError
+
+from router.proxy.reading import Reading
 
 #: How a chunked body without trailers ends: the line end of what is before it, the last chunk, an empty line.
 _PLAIN_END = b"\r\n0\r\n\r\n"
 _HEAD_END = b"\r\n\r\n"
 
 
-class BodyWatch(RequestHandler):
+class BodyWatch(Reading):
     """A client's connection that notices how the body of a request ends, or that it never will.
 
     Attributes:
         is_spent: It has served as many requests as it may.
         has_bare_head: The last request was whole with its head, as far as this can be told, and nothing came after it.
     """
+
+    __slots__ = ("_body", "_last_bytes", "has_bare_head", "is_spent")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,13 +34,9 @@ class BodyWatch(RequestHandler):
     def data_received(self, data: bytes) -> None:
         before, number = self._last_bytes, len(self._messages)
         self._last_bytes = (self._last_bytes + data[-len(_PLAIN_END) :])[-len(_PLAIN_END) :]
-        try:
-            super().data_received(data)
-        except (ValueError, IndexError):
-            # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed
-            # again, it reports it as one of the request's.
-            super().data_received(b"\0")
-        self.has_bare_head = len(self._messages) == number + 1 and _ends_with_first_head(before, data)
+        super().data_received(data)
+        if data:
+            self.has_bare_head = len(self._messages) == number + 1 and _ends_with_first_head(before, data)
         self._check_body()
 
     def watch(self, body: StreamReader) -> None:

@@ -35,5 +35,6 @@ cdef class Routes:
     cdef readonly Py_ssize_t max_head_bytes
     cdef readonly Py_ssize_t max_lines
 
+    cpdef follow(self)
     cpdef Route find(self, bytes line)
     cpdef Route _find_slowly(self, bytes line)

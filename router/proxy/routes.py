@@ -100,7 +100,7 @@ class Route:
 
 
 class Routes:
-    """Routes by request line; made anew for each table, filled as requests come."""
+    """Routes by request line, of the table that was followed last; filled as requests come."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -108,12 +108,15 @@ class Routes:
         self._by_line: dict[bytes, Route] = {}
         self._take_over_limits()
 
-    def find(self, line: bytes) -> Route | None:
-        """The route of a scoring request by its first line; None for every other request."""
+    def follow(self) -> None:
+        """Take over the newest table and its limits."""
         if self._table is not self._runtime.table:
             self._table = self._runtime.table
             self._by_line = {}
             self._take_over_limits()
+
+    def find(self, line: bytes) -> Route | None:
+        """The route of a scoring request by its first line; None for every other request."""
         return self._by_line.get(line) or self._find_slowly(line)
 
     def find_by_host(self, fields: Mapping[bytes, bytes]) -> Route | None:

@@ -16,6 +16,7 @@ from router.proxy.ending import EndingConnection
 from router.proxy.full_lane import CLOSED, FullLane
 from router.proxy.opened import OpenConnections
 from router.proxy.runtime import Runtime
+from router.proxy.unread import has_unread, reset
 
 
 class ClientConnection(EndingConnection):
@@ -38,7 +39,6 @@ class ClientConnection(EndingConnection):
         "_is_new",
         "_lane",
         "_requests_left",
-        "_runtime",
         "client",
     )
 
@@ -58,7 +58,6 @@ class ClientConnection(EndingConnection):
         self._requests_left = requests_left
         self._is_new = is_new
         self.client = client
-        self._runtime = runtime
         self._lane = lane
         self._closing: asyncio.Transport | None = None
         self._closing_since = 0.0
@@ -100,18 +99,21 @@ class ClientConnection(EndingConnection):
         return now - self._closing_since >= patience_s
 
     def close_once(self) -> None:
-        """Close once what was written has gone out; at once if we wait for that already."""
-        if self._closing is not None:
-            self.cut("not_read")
-        else:
+        """Close once what was written has been taken; at once if we wait for no more than a goodbye."""
+        closing = self._closing
+        if closing is None:
             self.force_close()
             self._idle_since = self._runtime.now()
+        elif not has_unread(closing):
+            closing.abort()
 
     def cut(self, reason: ConnectionCut) -> None:
         """Close at once, and count it."""
         count(self._runtime.totals.process.connections_cut, reason)
         transport = self._closing or self.transport
-        if transport is not None:
+        if transport is not None and reason == "not_read":
+            reset(transport)
+        elif transport is not None:
             transport.abort()
         self.force_close()
 
@@ -170,7 +172,7 @@ class ClientConnection(EndingConnection):
         message: str | None = None,
     ) -> StreamResponse:
         self._owe_nothing()
-        answer = self._lane.refuse_malformed(request, exc)
+        answer = self._lane.refuse_malformed(request, exc, is_head_too_large=self.is_head_too_large)
         self._idle_since = self._runtime.now()
         self.end()
         return answer
@@ -211,7 +213,6 @@ class FullLaneServer(Server):
             is_new=is_new,
             loop=self._loop,
             access_log=None,
-            auto_decompress=False,  # bodies go through as they are
             lingering_time=0.0,  # we do that ourselves, and end our side first
             keepalive_timeout=limits.keepalive_timeout_s,
             max_line_size=limits.max_head_bytes,

@@ -86,7 +86,7 @@ REFUSED = (
     Refused("6.3", "coding quoted", HEAD + b'Transfer-Encoding: "chunked"\r\n\r\n' + CHUNKS),
     Refused("6.3", "coding with VT", HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + CHUNKS),
     Refused("6.1", "coding with blanks", HEAD + b"Transfer-Encoding: \t chunked \t\r\n\r\n" + CHUNKS),
-    Refused("6.3", "coding empty", HEAD + b"Transfer-Encoding:\r\n\r\n" + CHUNKS),
+    Refused("6.3", "coding empty", HEAD + b"Transfer-Encoding:\r\n\r\n" + CHUNKS, 501),
     Refused("6.1", "coding twice", HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS),
     Refused(
         "6.1",
@@ -110,7 +110,7 @@ REFUSED = (
     Refused("3.2", "no Host", HEAD.replace(b"Host: teal\r\n", b"") + b"Content-Length: 2\r\n\r\n{}"),
     Refused("3.2", "two Hosts", HEAD + b"Host: other\r\nContent-Length: 2\r\n\r\n{}"),
     Refused("2.3", "version 3", HEAD.replace(b"HTTP/1.1", b"HTTP/3.0") + b"\r\n"),
-    Refused("3", "no version", f"POST {PATH}\r\nHost: teal\r\n\r\n".encode()),
+    Refused("3", "no version", f"POST {PATH}\r\nHost: teal\r\n\r\n".encode(), 505),  # HTTP/0.9 had none
     Refused("2.3", "lower-case version", HEAD.replace(b"HTTP/1.1", b"http/1.1") + b"\r\n"),
     Refused("3.1", "unknown method", HEAD.replace(b"POST", b"SMUGGLE") + b"\r\n"),
     Refused("3.1", "lower-case method", HEAD.replace(b"POST", b"post") + b"\r\n"),

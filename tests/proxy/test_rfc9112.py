@@ -26,7 +26,7 @@ async def test_an_ambiguous_request_is_refused(proxy: Proxy, peer, raw, case: Re
     await one.send(case.raw + SMUGGLED)
     answer = await one.rest()
     assert answer.startswith(b"HTTP/1.1 %d " % case.status)
-    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.count(b"\r\nx-request-id: ") == 1
     assert b"\r\nconnection: close\r\n" in answer
     assert instance.seen == []
 
@@ -237,6 +237,37 @@ async def test_pipelined_requests_are_answered_in_order(proxy: Proxy, peer, raw)
     await one.send(b"".join(post(b"x" * n, path=f"{prefix}/{n}") for n in range(20)))
     answers = [json.loads((await one.answer())[2]) for _ in range(20)]
     assert [(answer["line"], answer["bytes"]) for answer in answers] == [(f"POST /{n} HTTP/1.1", n) for n in range(20)]
+
+
+WHOLE = {
+    "plain": post(),
+    "without a body": HEAD + b"\r\n",
+    "large": post(b"x" * 300_000),
+}
+MALFORMED = {
+    "no HTTP": b"nonsense\r\n\r\n",
+    "no length": HEAD + b"Content-Length: x\r\n\r\n",
+    "no chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("malformed", MALFORMED)
+@pytest.mark.parametrize("whole", WHOLE)
+async def test_a_request_before_a_malformed_one_is_answered(
+    proxy: Proxy, peer, raw, whole: str, malformed: str
+) -> None:
+    """Each gets its own answer, in the order that they came, though they came in one piece (9.3.2)."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    await one.send(WHOLE[whole] * 2 + MALFORMED[malformed] + SMUGGLED)
+    first, second = await one.answer(), await one.answer()
+    assert [(status, b"connection" in fields(head)) for status, head, _ in (first, second)] == [(200, False)] * 2
+    last = await one.rest()
+    assert last.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert last.count(b"\r\nx-request-id: ") == 1
+    assert b"\r\nconnection: close\r\n" in last
+    assert len(instance.seen) == 2
 
 
 async def test_a_client_that_asks_to_close_is_told_and_closed(proxy: Proxy, peer, raw) -> None:

@@ -259,6 +259,42 @@ async def test_a_head_under_the_limit_is_accepted(proxy: Proxy, peer, raw, limit
     assert (await refused(await raw(), post(b"{}", "X-Long: " + "x" * (limit - 500))))[0] == 200
 
 
+async def test_a_head_over_the_limit_is_refused_before_its_end(proxy: Proxy, peer, raw) -> None:
+    """It is not held until it is complete or late; neither is one that comes during an answer."""
+    gate = asyncio.Event()
+    instance = await peer(answer_when(gate))
+    proxy.apply(endpoint(deployment("blue", instance)))
+    head = post()[: -len(b"\r\n{}")]
+    for earlier in (b"", post()):
+        client = await raw()
+        await client.send(earlier)
+        await instance.requests(len(earlier) and 1)
+        await client.send(head)
+        for _ in range(40):
+            await client.send(b"X-Long: " + b"x" * 1000 + b"\r\n")
+            await asyncio.sleep(0)
+        gate.set()
+        for _ in range(len(earlier) and 1):
+            assert (await client.answer())[0] == 200
+        status, _, body = await client.answer()
+        assert (status, body) == (431, b"The request line and headers are over the limit of 32768 bytes.")
+        assert await client.rest() == b""
+    assert len(instance.seen) == 1
+
+
+async def test_a_new_limit_holds_for_the_next_request(proxy: Proxy, peer, raw) -> None:
+    """The first one after a reload is measured by it already."""
+    table = endpoint(deployment("blue", await peer(answer_ok)))
+    proxy.apply(table, limits=ProxyLimits(max_head_bytes=60 * 1024))
+    client = await raw()
+    long = post(b"{}", "X-Long: " + "x" * 40_000)
+    await client.send(long)
+    assert (await client.answer())[0] == 200
+    proxy.apply(table, limits=ProxyLimits(max_head_bytes=32 * 1024))
+    await client.send(long)
+    assert (await client.answer())[0] == 431
+
+
 async def test_too_many_fields_are_refused(proxy: Proxy, peer, raw) -> None:
     """However short they are."""
     instance = await peer(answer_ok)
