@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,7 @@ from router.control.config.watch import Changed, FileEvent, current, watch
 from router.control.encryption import Encryption
 from router.control.events import EventLog, view
 from router.control.history import ConfigHistory
+from router.control.leaving import end_threads
 from router.control.listeners import ListenError, bind, bound_at, from_systemd, spread, url_of
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
@@ -64,6 +66,8 @@ log = structlog.get_logger()
 _START_PATIENCE_S = 10.0
 _LAG_EVERY_S = 0.5
 _STOP_MARGIN_S = 5.0
+#: How long a thread may go on after everything else has ended.
+_THREADS_S = 5.0
 #: How often files that a deployment lacked are looked for.
 _LOOK_AGAIN_EVERY_S = 2.0
 #: How often copies of models and code that nothing names any more are looked for.
@@ -84,13 +88,17 @@ class Phase(enum.Enum):
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; return its exit code."""
     descriptors.raise_limit()  # connections of clients and of instances are the proxies'; pipes of workers are ours
+    exit_code = 0
+    threads = ThreadPoolExecutor(thread_name_prefix="control")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_default_executor(threads)
         try:
             runner.run(_serve(options))
         except StartError as error:
             print(error, file=sys.stderr)
-            return 1
-    return 0
+            exit_code = 1
+        end_threads(threads, patience_s=_THREADS_S, exit_code=exit_code)
+    return exit_code
 
 
 async def _serve(options: ServeOptions) -> None:

@@ -1,0 +1,40 @@
+"""A process that has stopped also ends."""
+
+import subprocess
+import sys
+
+HANGS = """
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from router.control.leaving import end_threads
+
+threads = ThreadPoolExecutor()
+reader, writer = os.pipe()
+print("before")
+has_begun = threading.Event()
+threads.submit(lambda: (has_begun.set(), os.read(reader, 1)))
+has_begun.wait()
+if {answers}:
+    os.write(writer, b"x")
+end_threads(threads, patience_s={patience_s}, exit_code=3)
+print("after")
+"""
+
+
+def run(*, answers: bool, patience_s: float) -> subprocess.CompletedProcess[str]:
+    """A process with a thread that waits to read, and may get what it waits for."""
+    code = HANGS.format(answers=answers, patience_s=patience_s)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_thread_that_hangs_is_not_waited_for() -> None:
+    """The process ends with the code that it would have ended with, and what it had printed is out."""
+    ended = run(answers=False, patience_s=0.1)
+    assert (ended.returncode, ended.stdout) == (3, "before\n")
+    assert "a thread that hangs" in ended.stderr
+
+
+def test_a_thread_that_ends_is_waited_for() -> None:
+    """Then the process goes on."""
+    assert run(answers=True, patience_s=60).stdout == "before\nafter\n"
