@@ -94,8 +94,8 @@ def worker(scratch: Path, code: Path) -> System:
 
 def _daemon(name: str, scratch: Path, work: Work, endpoint: Mapping[str, object]) -> System:
     port, admin_port = free_port(), free_port()
-    # A folder that nothing else is written to: teal watches the config's folder, and the log would wake it.
-    folder = scratch / "config"
+    # Teal watches the config's folder and the one above it; the log, which is written beside them, would wake it.
+    folder = scratch / "etc" / "teal"
     folder.mkdir(parents=True)
     config, request = folder / "teal.yaml", folder / "request.json"
     request.write_text("{}")
