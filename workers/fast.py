@@ -14,6 +14,7 @@ import threading
 from typing import Callable, List, Optional, Tuple, cast
 
 from workers.encode import Answer
+from workers.inbox import Loan
 from workers.request import ScoreRequest
 from workers.runners import Runner
 from workers.traffic import Phase, Traffic
@@ -27,6 +28,7 @@ except ImportError:  # then every connection is aiohttp's from its beginning
 IS_AVAILABLE = httptools is not None
 MAX_BODY_BYTES = 262144
 MAX_RAW_BYTES = 2 * MAX_BODY_BYTES  # of a request that is still arriving, head included
+READ_BYTES = 65536  # a larger buffer would be mapped anew for each read
 SIMPLE_LINE = b"POST /score HTTP/1.1\r\n"
 UNUSUAL = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 
@@ -38,6 +40,9 @@ class FastConnection(asyncio.Protocol):
 
     An answer is written by the thread that ran run(): waking the loop for it costs more than all the rest. What the
     socket does not take at once is left to the loop, and so is every later answer of the connection, to keep the order.
+
+    While it is lent (see workers.inbox) the loop does not read it. The run thread alone ends the loan, except during
+    run(): then the loop may, and `_writing` is held by whoever looks at that.
     """
 
     def __init__(
@@ -54,13 +59,14 @@ class FastConnection(asyncio.Protocol):
         self._call: Optional[_FastCall] = None
         self._unanswered = b""
         self._is_held = False
+        self.is_lent = False
         self._socket: Optional[socket.socket] = None
         self._writing = threading.Lock()  # while a run thread has it, the descriptor stays this connection's
 
     @property
     def is_busy(self) -> bool:
         """See traffic.FastClient."""
-        return self._call is not None or self._writing.locked()
+        return self._call is not None or self.is_lent or self._writing.locked()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; see asyncio.Protocol."""
@@ -96,24 +102,63 @@ class FastConnection(asyncio.Protocol):
         """Go on once it does."""
         self.transport.resume_reading()
 
-    def answer(self, call: _FastCall, answer: Answer) -> None:
-        """Send the answer to `call`; in the run thread."""
+    def take_back(self) -> None:
+        """End a loan whose run() takes long, so that a client that leaves is noticed."""
+        if not self.is_lent:
+            return
+        with self._writing:
+            if not self.is_lent or not self._call:
+                return
+            self.is_lent = False
+        self.transport.resume_reading()
+
+    def fileno(self) -> int:
+        """See inbox.Loan."""
+        return self._socket.fileno() if self._socket else -1
+
+    def read(self) -> Optional[_FastCall]:
+        """See inbox.Loan."""
+        try:
+            data = self._socket.recv(READ_BYTES) if self._socket else b""
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            self.give_back()  # the loop finds out what it is
+            return None
+        self._unanswered = self._unanswered + data if self._unanswered else data
+        if not self._parse(data) or self._traffic.phase is Phase.DRAINING:
+            self._return(self._leave)
+            return None
+        with self._writing:
+            return self._begin() if self._reading.is_complete else None
+
+    def give_back(self) -> None:
+        """See inbox.Loan."""
+        self._return(self.transport.resume_reading)
+
+    def answer(self, call: _FastCall, answer: Answer) -> Optional[Loan]:
+        """Send the answer to `call`; in the run thread. Return the connection if it is lent to that thread."""
         stays = self._traffic.phase is Phase.SERVING
         head = self._renderer.render(answer, call.request_id, call.client_request_id, stays)
         rest = head if answer.status in WITHOUT_BODY else head + answer.body
         with self._writing:
             if call.is_abandoned:
-                return
+                return None
             if stays and self._socket:
                 self._call = None  # before the client has its answer and can send the next request
                 rest = _send(self._socket, rest)
                 if not rest and not self._is_held:
-                    return
+                    return self if self.is_lent else None
             if rest:
                 self._let_go()
+            if self.is_lent:
+                self.is_lent, self._is_held = False, True
             # RuntimeError: the loop ended at the drain timeout while run() was still at work.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._go_on, call, rest, stays)
+        return None
 
     def _go_on(self, call: _FastCall, rest: bytes, stays: bool) -> None:
         """Send the rest of an answer, then read what was held."""
@@ -128,7 +173,8 @@ class FastConnection(asyncio.Protocol):
         if self._is_held and not self._call and stays:
             self._is_held = False
             self.transport.resume_reading()
-            self._advance(self._unanswered)
+            if self._unanswered:
+                self._advance(self._unanswered)
 
     def _advance(self, data: bytes) -> None:
         if not self._parse(data) or self._traffic.phase is Phase.DRAINING:
@@ -150,12 +196,30 @@ class FastConnection(asyncio.Protocol):
         return len(unanswered) <= MAX_RAW_BYTES and SIMPLE_LINE.startswith(unanswered[: len(SIMPLE_LINE)])
 
     def _score(self) -> None:
+        call = self._begin()
+        if self._socket and self._runner.may_lend(self):
+            self.transport.pause_reading()
+            self.is_lent = True
+        # Last: from here on the run thread competes for the interpreter's lock.
+        self._runner.submit(call)
+
+    def _begin(self) -> _FastCall:
+        """The request that has been read, as the call that is being answered."""
         self._traffic.begun += 1
         self._unanswered = b""
         self._call = call = _FastCall(self, self._reading)
         self._reading.is_complete = False
-        # Last: from here on the run thread competes for the interpreter's lock.
-        self._runner.submit(call)
+        return call
+
+    def _return(self, then: Callable[[], object]) -> None:
+        """End the loan in the run thread; the loop goes on."""
+        self.is_lent = False
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._returned, then)
+
+    def _returned(self, then: Callable[[], object]) -> None:
+        if not self.transport.is_closing():
+            then()
 
     def _leave(self) -> None:
         with self._writing:
@@ -177,18 +241,18 @@ class FastConnection(asyncio.Protocol):
 class _FastCall:
     """A call whose answer is written to its connection at once."""
 
-    __slots__ = ("_connection", "client_request_id", "is_abandoned", "request", "request_id")
+    __slots__ = ("client_request_id", "is_abandoned", "origin", "request", "request_id")
 
     def __init__(self, connection: FastConnection, reading: _Reading) -> None:
-        self._connection = connection
+        self.origin = connection
         self.request = ScoreRequest("POST", "/score", reading.headers, reading.body)
         self.request_id = reading.request_id
         self.client_request_id = reading.client_request_id
         self.is_abandoned = False
 
-    def deliver(self, answer: Answer) -> None:
-        """See runners.Call."""
-        self._connection.answer(self, answer)
+    def deliver(self, answer: Answer) -> Optional[Loan]:
+        """See inbox.Call."""
+        return self.origin.answer(self, answer)
 
 
 def _send(to: socket.socket, data: bytes) -> bytes:

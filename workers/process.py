@@ -90,7 +90,7 @@ class Worker:
         server = ScoreServer(self._runner, self._swagger, self._script.methods)
         await server.start(listener)
         self._notifier.ready()
-        heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        heartbeat = asyncio.create_task(self._beat(server), name="heartbeat")
         await self._signals.wait()
         server.stop_accepting()
         self._notifier.stopping()  # only now: whoever hears it may count on `Connection: close`
@@ -106,9 +106,10 @@ class Worker:
         if not self._idle.wait(max(0.0, deadline - asyncio.get_running_loop().time())):
             leave_now()
 
-    async def _beat(self) -> None:
+    async def _beat(self, server: ScoreServer) -> None:
         """Say each second that more could be done; not while run() hangs, so that requests go elsewhere."""
         while True:
+            server.watch_clients()
             if not self._runner.is_stuck:
                 self._notifier.alive()
             await asyncio.sleep(HEARTBEAT_S)

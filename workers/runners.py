@@ -10,30 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from queue import SimpleQueue
 from typing import Callable, Optional, Protocol
 
 from workers.encode import Answer
+from workers.inbox import Call, Inbox, Loan
 from workers.request import ScoreRequest
 from workers.script import Script
-
-
-class Call(Protocol):
-    """One request on its way through run()."""
-
-    request: ScoreRequest
-    is_abandoned: bool
-    """Set when nobody waits any more; a call whose turn has not come by then never runs."""
-
-    def deliver(self, answer: Answer) -> None:
-        """Take the answer; in the thread that ran run()."""
-        ...
 
 
 class LoopCall:
     """A call whose answer an event loop waits for."""
 
     __slots__ = ("_done", "_loop", "is_abandoned", "request")
+
+    origin = None
 
     def __init__(self, request: ScoreRequest, done: Callable[[Answer], object]) -> None:
         """Have `done` called with the answer on this thread's running loop."""
@@ -42,11 +32,12 @@ class LoopCall:
         self._done = done
         self._loop = asyncio.get_running_loop()
 
-    def deliver(self, answer: Answer) -> None:
+    def deliver(self, answer: Answer) -> Optional[Loan]:
         """See Call."""
         # RuntimeError: the loop ended at the drain timeout while run() was still at work.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._done, answer)
+        return None
 
 
 class Runner(Protocol):
@@ -54,6 +45,14 @@ class Runner(Protocol):
 
     def submit(self, call: Call) -> None:
         """Take a call; its answer is delivered, unless it is abandoned first."""
+        ...
+
+    def may_lend(self, origin: object) -> bool:
+        """Whether the next call of a connection may be submitted with the connection lent (see workers.inbox)."""
+        ...
+
+    def recall(self) -> None:
+        """Have what is lent given back, and lend nothing more; from any thread."""
         ...
 
     def work(self) -> None:
@@ -110,7 +109,7 @@ class ThreadRunner:
         self._concurrency = concurrency
         # A trivial run() through aiohttp's server: 95 us of CPU without any hop, 163 with this queue and one
         # call_soon_threadsafe, 252 with loop.run_in_executor (one connection, uvloop).
-        self._queue: SimpleQueue[Optional[Call]] = SimpleQueue()
+        self._inbox = Inbox(lends=concurrency == 1)
         self._places = _Places(concurrency)
 
     @property
@@ -120,7 +119,15 @@ class ThreadRunner:
 
     def submit(self, call: Call) -> None:
         """See Runner."""
-        self._queue.put(call)
+        self._inbox.put(call)
+
+    def may_lend(self, origin: object) -> bool:
+        """See Runner."""
+        return self._inbox.may_lend(origin)
+
+    def recall(self) -> None:
+        """See Runner."""
+        self._inbox.recall()
 
     def work(self) -> None:
         """See Runner."""
@@ -131,19 +138,21 @@ class ThreadRunner:
     def stop(self) -> None:
         """See Runner."""
         for _ in range(self._concurrency):
-            self._queue.put(None)
+            self._inbox.put(None)
 
     def _take(self) -> None:
+        loan: Optional[Loan] = None
         while True:
-            call = self._queue.get()
+            call = self._inbox.get(loan)
             if call is None:
                 return
+            loan = None
             # Its client left while it waited: running it would only delay those who still wait.
             if not call.is_abandoned:
                 self._places.take(call)
                 answer = self._answer(call.request)
                 self._places.leave(call)
-                call.deliver(answer)
+                loan = call.deliver(answer)
 
 
 class LoopRunner:
@@ -168,6 +177,13 @@ class LoopRunner:
     def submit(self, call: Call) -> None:
         """See Runner."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, call)
+
+    def may_lend(self, origin: object) -> bool:
+        """Never: a loop waits for all connections at once anyway."""
+        return False
+
+    def recall(self) -> None:
+        """See Runner; nothing is lent."""
 
     def work(self) -> None:
         """See Runner."""

@@ -93,8 +93,15 @@ class ScoreServer:
     def stop_accepting(self) -> None:
         """Accept nothing more; every answer from now on is the last of its connection."""
         self._traffic.phase = Phase.DRAINING
+        self._runner.recall()
+        self.watch_clients()
         if self._listening:
             self._listening.close()
+
+    def watch_clients(self) -> None:
+        """Notice who left though run() goes on for them; to be called now and then."""
+        for client in self._traffic.fast:
+            client.take_back()
 
     async def drain(self, timeout_s: float) -> int:
         """Answer what is here, once nothing more is accepted; return how many requests the timeout cut."""

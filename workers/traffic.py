@@ -14,7 +14,11 @@ class FastClient(Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request of it is being scored or its answer written."""
+        """Whether a request of it is being scored or its answer written, or a run thread waits for one."""
+        ...
+
+    def take_back(self) -> None:
+        """Have the event loop read it, if a run thread does and takes long."""
         ...
 
 
