@@ -158,7 +158,7 @@ def _compile(tree: Path, modules: list[str]) -> None:
     os.chdir(tree)  # setuptools puts what is in between below the current folder
     try:
         extensions = [
-            Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=["-O2", "-g0"]) for name in modules
+            Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=["-O3", "-g0"]) for name in modules
         ]
         options = {"compiler_directives": _DIRECTIVES, "nthreads": processes, "quiet": True}
         generated = cythonize(extensions, **options)  # type: ignore[no-untyped-call]

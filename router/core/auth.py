@@ -10,8 +10,7 @@ from router.core.errors import AccessDenied, AuthHeaderMissing
 
 AuthMode = Literal["key", "aml_token", "none"]
 
-_SCHEME = b"bearer "
-_USUAL_SCHEME = b"Bearer "
+_SCHEMES = (b"Bearer", b"bearer")
 _TOKEN_ALGORITHM = "HS256"
 _MAX_CREDENTIAL_BYTES = 4096
 
@@ -30,9 +29,12 @@ def bearer(authorization: bytes | None) -> bytes:
     Raises:
         AuthHeaderMissing: there is no header, another scheme, or an empty or oversized credential.
     """
-    if authorization is None or (authorization[:7] != _USUAL_SCHEME and authorization[:7].lower() != _SCHEME):
+    if authorization is None:
         raise AuthHeaderMissing
-    credential = authorization[7:].strip()
+    scheme, _, credential = authorization.partition(b" ")
+    if scheme not in _SCHEMES and scheme.lower() not in _SCHEMES:
+        raise AuthHeaderMissing
+    credential = credential.strip()
     if not credential or len(credential) > _MAX_CREDENTIAL_BYTES:
         raise AuthHeaderMissing
     return credential

@@ -5,6 +5,7 @@ Source: RFC 9110, 7.6.1 (hop-by-hop fields); Azure ML managed online endpoints, 
 """
 
 import re
+import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -62,9 +63,14 @@ _RESPONSE_REPLACED = HOP_BY_HOP | {
 
 _REQUEST_REPLACED_AND_CREDENTIAL = _REQUEST_REPLACED | {b"authorization"}
 _OWN_PREFIX = b"x-teal-"
+_OK = b"HTTP/1.1 200 OK"
 # What `Connection` may name without effect on the fields.
 _NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
-_SPACE, _TAB = 32, 9
+_SPACE, _TAB, _ZERO, _DELETE = b" \t0\x7f"
+_IS_COMPILED = not __file__.endswith(".py")
+# Bytes that no field's value has (RFC 9110, 5.5), and those of a name (5.6.2).
+_CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != _TAB)
+_TOKEN = b"!#$%&'*+-.^_`|~" + (string.ascii_letters + string.digits).encode()
 _NOTHING: frozenset[bytes] = frozenset()
 _PLAIN_PERSISTENCE = frozenset((None, b"keep-alive", b"close"))
 
@@ -143,7 +149,9 @@ def read_head(headers: RawHeaders) -> RequestHead:
 class PlainRequest:
     """A head that needs no second thought: its body is framed by one length, and it names no other hop's fields.
 
-    `lines` are the fields that go on to the instance, without line ends.
+    Attributes:
+        lines: The fields that go on to the instance, without line ends.
+        length: Of the body in bytes; `digits` is the same as text.
     """
 
     __slots__ = (
@@ -151,6 +159,7 @@ class PlainRequest:
         "client_request_id",
         "closes",
         "deployment",
+        "digits",
         "host",
         "is_marked",
         "length",
@@ -158,10 +167,11 @@ class PlainRequest:
         "user_agent",
     )
 
-    def __init__(self, host: bytes, lines: list[bytes], length: int) -> None:
+    def __init__(self, host: bytes, lines: list[bytes], digits: bytes) -> None:
         self.host = host
         self.lines = lines
-        self.length = length
+        self.digits = digits
+        self.length = int(digits)
         self.authorization: bytes | None = None
         self.deployment: bytes | None = None
         self.client_request_id = b""
@@ -170,31 +180,32 @@ class PlainRequest:
         self.closes = False
 
 
-def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_credentials: bool) -> PlainRequest | None:
+def read_plain_request(head: bytes, lines: list[bytes], keep_credentials: bool) -> PlainRequest | None:
     """What `read_head` and `request_lines` find, in one pass; None for a head that is not plain.
 
     Not plain is what frames its body in another way, repeats a field that counts once, says more of the connection
-    than whether to keep it, or has a field that is written in any other way than `Name: value`.
+    than whether to keep it, or has a field that is written in any other way than `Name: value`. No parser refuses what
+    is plain, or reads it as something else: it is a small part of what RFC 9112 allows.
 
     Args:
-        fields: As parsed; a field that came twice is not in it twice.
-        lines: The first line and those of the fields as they came, without line ends.
+        head: All of it but the empty line at its end; the first line is the caller's to judge.
+        lines: Its lines, without line ends.
     """
-    if len(fields) != len(lines) - 1:
+    if _has_controls(head, lines):
         return None
     found: list[bytes | None] = _NOTHING_FOUND.copy()
     passed_on = _AUTHORIZATION if keep_credentials else _FIRST_PASSED_ON
     roles = _ROLES
     kept = []
-    number = 0
-    for name, value in fields.items():
-        number += 1
+    for number in range(1, len(lines)):
         line = lines[number]
-        size = len(line)
+        name, _, value = line.partition(b": ")
+        size = len(value)
         # The parsers differ in what they do with blanks at the end of a line.
-        if size != len(name) + 2 + len(value) or line[size - 1] == _SPACE or line[size - 1] == _TAB:
+        if not size or value[0] <= _SPACE or value[size - 1] <= _SPACE:
             return None
-        role = roles[name] if name in roles else _role(name.lower())
+        known = roles.get(name)
+        role = _role_of_any(name) if known is None else known
         if role >= 0:
             if found[role] is not None:
                 return None
@@ -207,16 +218,29 @@ def read_plain_request(fields: dict[bytes, bytes], lines: list[bytes], keep_cred
     return _plain(found, kept)
 
 
+def _has_controls(head: bytes, lines: list[bytes]) -> bool:
+    """Whether a head has more control characters than the line ends that it was split at."""
+    if _IS_COMPILED:
+        controls, space, tab, delete = 0, _SPACE, _TAB, _DELETE
+        for byte in head:  # without a branch, so that the compiler takes many bytes at once
+            controls += (byte < space) + (byte == delete) - (byte == tab)
+    else:
+        controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls != 2 * (len(lines) - 1)
+
+
 def _plain(found: list[bytes | None], lines: list[bytes]) -> PlainRequest | None:
     """A request of the values that `_ROLES` gives a place, if these leave no doubt where it ends."""
-    host, length, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
+    host, digits, client_request_id, persistence, _, authorization, user_agent, _, deployment, mark = found
     if persistence is not None:
         persistence = persistence.lower()
-    if host is None or length is None or persistence not in _PLAIN_PERSISTENCE:
+    if host is None or digits is None or persistence not in _PLAIN_PERSISTENCE:
         return None
-    if not length.isdigit() or len(length) > _MAX_DIGITS or not is_host(host):
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS or (digits[0] == _ZERO and digits != b"0"):
         return None
-    plain = PlainRequest(host, lines, int(length))
+    if not is_host(host):
+        return None
+    plain = PlainRequest(host, lines, digits)
     plain.authorization = authorization
     plain.deployment = deployment
     if client_request_id:
@@ -234,7 +258,11 @@ def is_host(value: bytes) -> bool:
     return _HOST_VALUE.fullmatch(value) is not None
 
 
-def _role(lower: bytes) -> int:
+def _role_of_any(name: bytes) -> int:
+    """The role of a field in any spelling; of what is no name as well."""
+    if not name or name.translate(None, _TOKEN):
+        return _UNUSUAL
+    lower = name.lower()
     role = _ROLES.get(lower, _PASS)
     return _DROP if role == _PASS and lower[:7] == _OWN_PREFIX else role
 
@@ -346,6 +374,53 @@ def read_answer(headers: RawHeaders) -> AnswerFields:
     if has_connection and (named := connection_named(headers)):
         lines = [line for line in lines if line.partition(b":")[0].lower() not in named]
     return AnswerFields(lines, length, is_chunked, has_date)
+
+
+def read_plain_answer(head: bytes, lines: list[bytes]) -> AnswerFields | None:
+    """`read_answer` of a 200 that needs no second thought, in one pass; None for a head that is not plain.
+
+    Plain is one length, nothing that is said of the connection, and no field that is written in any other way than
+    `Name: value`: a small part of what RFC 9112 allows.
+
+    Args:
+        head: All of it but the empty line at its end.
+        lines: Its lines, without line ends.
+    """
+    if lines[0] != _OK or _has_controls(head, lines):
+        return None
+    roles = _ANSWER_ROLES
+    kept = []
+    digits = None
+    has_date = False
+    for number in range(1, len(lines)):
+        line = lines[number]
+        name, _, value = line.partition(b": ")
+        size = len(value)
+        if not size or value[0] <= _SPACE or value[size - 1] <= _SPACE:
+            return None
+        known = roles.get(name)
+        role = _answer_role_of_any(name) if known is None else known
+        if role == _DROP:
+            if name.lower() in HOP_BY_HOP:
+                return None
+            continue
+        if role == _ANSWER_LENGTH:
+            if digits is not None or not value.isdigit() or size > _MAX_DIGITS:
+                return None
+            digits = value
+        elif role == _ANSWER_DATE:
+            has_date = True
+        elif role == _UNUSUAL:
+            return None
+        kept.append(line)
+    return None if digits is None else AnswerFields(kept, int(digits), False, has_date)
+
+
+def _answer_role_of_any(name: bytes) -> int:
+    """The role of a field in any spelling; of what is no name as well."""
+    if not name or name.translate(None, _TOKEN):
+        return _UNUSUAL
+    return _answer_role(name.lower())
 
 
 def _answer_role(lower: bytes) -> int:

@@ -1,4 +1,5 @@
 cimport cython
+from router.core.stats cimport Answered
 
 cdef class Instance:
     cdef readonly str address
@@ -14,6 +15,7 @@ cdef class Deployment:
     cdef readonly str name
     cdef public Py_ssize_t pending
     cdef public Py_ssize_t upgraded
+    cdef readonly Answered answered
     cdef Py_ssize_t _max_concurrent
     cdef Py_ssize_t _max_queue
     cdef dict _instances

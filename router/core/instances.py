@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from router.core.errors import NoReadyInstance, QueueFull
+from router.core.stats import Answered
 from router.core.table import DeploymentSpec
 
 EJECT_AFTER = 5
@@ -94,7 +95,8 @@ class Deployment:
     """The instances and the queue of one deployment, as one proxy sees them.
 
     `pending` counts every request that chose this deployment and has not ended, in whatever step it is; `upgraded`
-    those of them that have switched to another protocol.
+    those of them that have switched to another protocol; `answered` those that have ended, until somebody takes the
+    numbers over.
     """
 
     def __init__(self, endpoint: str, name: str) -> None:
@@ -102,6 +104,7 @@ class Deployment:
         self.name = name
         self.pending = 0
         self.upgraded = 0
+        self.answered = Answered()
         self._max_concurrent = 1
         self._max_queue = 0
         self._instances: dict[str, Instance] = {}

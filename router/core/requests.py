@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from router.core import auth
+from router.core.auth import bearer, check_key, digest, token_expiry
 from router.core.errors import AccessDenied, BadRequest, LastForward, NotImplementedHere
 from router.core.headers import RawHeaders, RequestHead, is_host, is_last_forward, read_head
 from router.core.record import RequestRecord
@@ -44,10 +44,10 @@ class TokenCache:
         Raises:
             AccessDenied: it is not.
         """
-        key = (endpoint, secret, auth.digest(token))
+        key = (endpoint, secret, digest(token))
         expires = self._expiries.get(key)
         if expires is None:
-            expires = auth.token_expiry(token, endpoint, secret, now=wall_now)
+            expires = token_expiry(token, endpoint, secret, now=wall_now)
             if len(self._expiries) >= _TOKENS_REMEMBERED:
                 self._expiries.clear()
             self._expiries[key] = expires
@@ -144,8 +144,8 @@ def authenticate(
         AuthHeaderMissing, AccessDenied
     """
     spec = endpoint.spec
-    if spec.auth_mode == "key":
-        auth.check_key(auth.bearer(authorization), spec.key_digests)
+    if endpoint.key_digests is not None:
+        check_key(bearer(authorization), endpoint.key_digests)
     elif spec.auth_mode != "none":
-        credential = auth.bearer(authorization)
+        credential = bearer(authorization)
         tokens.check(credential, spec.name, spec.token_secret, wall_now())

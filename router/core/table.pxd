@@ -1,3 +1,5 @@
+cimport cython
+
 cdef class Endpoint:
     cdef readonly object spec
     cdef dict _by_lower
@@ -6,6 +8,8 @@ cdef class Endpoint:
     cdef double _total
     cdef list _mirrors
     cdef list _mirror_bounds
+    cdef readonly tuple key_digests
     cdef readonly bint has_mirror
 
+    @cython.locals(share=double, index=Py_ssize_t, last=Py_ssize_t)
     cpdef object choose(self, double u)

@@ -82,7 +82,17 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint:
     """An endpoint ready for look-ups: cumulative weights, names in lower case."""
 
-    __slots__ = ("_bounds", "_by_lower", "_live", "_mirror_bounds", "_mirrors", "_total", "has_mirror", "spec")
+    __slots__ = (
+        "_bounds",
+        "_by_lower",
+        "_live",
+        "_mirror_bounds",
+        "_mirrors",
+        "_total",
+        "has_mirror",
+        "key_digests",
+        "spec",
+    )
 
     def __init__(self, spec: EndpointSpec) -> None:
         self.spec = spec
@@ -94,6 +104,7 @@ class Endpoint:
         self._total = self._bounds[-1] if live else 0.0
         mirrors = [(by_name[name], percent) for name, percent in spec.mirror_traffic if percent > 0]
         self._mirrors = [deployment for deployment, _ in mirrors]
+        self.key_digests = spec.key_digests if spec.auth_mode == "key" else None  # None: it takes no keys
         self.has_mirror = bool(mirrors)  # any live request is copied
         self._mirror_bounds = list(accumulate(percent for _, percent in mirrors))
 
@@ -109,8 +120,11 @@ class Endpoint:
         if not self._live:
             raise NoLiveDeployment
         # Of fractions that add up to 99.99999, the last takes the rest; one that adds up to 100.00001 is scaled.
-        index = bisect(self._bounds, u * self._total)
-        return self._live[min(index, len(self._live) - 1)]
+        share = u * self._total
+        index, last = 0, len(self._live) - 1
+        while index < last and share >= self._bounds[index]:
+            index += 1
+        return self._live[index]
 
     @property
     def is_on(self) -> bool:

@@ -1,3 +1,7 @@
+cimport cython
+from libc.stdint cimport int64_t
+from router.core.digits cimport milliseconds, whole
+
 cdef class AccessLog:
     cdef public bint is_on
     cdef readonly bint is_json
@@ -5,14 +9,18 @@ cdef class AccessLog:
     cdef list _lines
     cdef _Clock _clock
 
+    @cython.locals(line=list)
+    cpdef write_line(self, list pieces, list between)
+    cpdef bytes time(self, double now)
     cpdef _add(self, bytes line)
 
 cdef class _Clock:
-    cdef object _millisecond
+    cdef int64_t _millisecond
     cdef bytes _text
     cdef bytes _second
     cdef double _second_began
     cdef double _second_ends
 
+    @cython.locals(millisecond=int64_t)
     cpdef bytes text(self, double now)
     cpdef bytes _render(self, double now)

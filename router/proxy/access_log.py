@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from router.core.digits import milliseconds, whole
 from router.core.record import RequestRecord
 from router.line_writer import LineWriter
 
@@ -15,13 +16,14 @@ _NO_MODEL_ERROR = frozenset((0, 101, 200))  # 0: the model gave no status
 _GATHER_S = 0.02
 _GATHER_LINES = 32  # less than what the writer sends in one piece
 
+# A zero byte, which JSON never has, stands where lines of one kind differ.
 _LINE = (
-    '{"timestamp":"%%b","method":%(method)s,"path":%(path)s,"endpoint_name":%(endpoint)s,'
+    '{"timestamp":"\0","method":%(method)s,"path":%(path)s,"endpoint_name":%(endpoint)s,'
     '"deployment_name":%(deployment)s,"route":"%(route)s","protocol":"%(protocol)s","response_code":%(status)d,'
     '"response_code_reason":"%(reason)s","model_status_code":%(model_status)d,"model_status_reason":"%(model_reason)s",'
-    '"request_payload_size":%%d,"response_payload_size":%%d,"user_agent":%%b,"x_request_id":"%%b",'
-    '"x_ms_client_request_id":"%%b","total_duration_ms":%%.3f,"request_duration_ms":%%.3f,'
-    '"response_duration_ms":%%.3f,"request_throttling_delay_ms":%(request_throttled_ms).3f,'
+    '"request_payload_size":\0,"response_payload_size":\0,"user_agent":\0,"x_request_id":"\0",'
+    '"x_ms_client_request_id":"\0","total_duration_ms":\0,"request_duration_ms":\0,'
+    '"response_duration_ms":\0,"request_throttling_delay_ms":%(request_throttled_ms).3f,'
     '"response_throttling_delay_ms":%(response_throttled_ms).3f,"generation":%(generation)d,"event":"request.done"}\n'
 )
 _encode = msgspec.json.Encoder().encode
@@ -51,22 +53,28 @@ class AccessLog:
             return
         sent = record.began if record.sent is None else record.sent
         answered = now if record.answered is None else record.answered
-        line = line_template(record) % (
-            self._clock.text(now),
-            record.request_bytes,
-            record.response_bytes,
+        between = [
+            self.time(now),
+            whole(record.request_bytes),
+            whole(record.response_bytes),
             quoted_agent(record.user_agent),
             record.request_id.encode(),
             record.client_request_id.encode(),
-            (now - record.began) * 1000,
-            (sent - record.began) * 1000,
-            (now - answered) * 1000,
-        )
-        self._add(line)
+            milliseconds(now - record.began),
+            milliseconds(sent - record.began),
+            milliseconds(now - answered),
+        ]
+        self.write_line(line_pieces(record), between)
 
-    def write_line(self, template: bytes, now: float, *values: object) -> None:
-        """Log a request by the template of its kind; `values` as `write` fills them in, after the time."""
-        self._add(template % (self._clock.text(now), *values))
+    def write_line(self, pieces: list[bytes], between: list[bytes]) -> None:
+        """Log a request by what its line shares with others, and what comes between: the values of `write`."""
+        line = pieces.copy()
+        line[1::2] = between
+        self._add(b"".join(line))
+
+    def time(self, now: float) -> bytes:
+        """The first of these values, at `now` (monotonic seconds)."""
+        return self._clock.text(now)
 
     def flush(self) -> None:
         """Hand over what was gathered."""
@@ -83,8 +91,11 @@ class AccessLog:
             self.flush()
 
 
-def line_template(record: RequestRecord) -> bytes:
-    """The line of a request, but for what differs among those to one deployment that were answered alike."""
+def line_pieces(record: RequestRecord) -> list[bytes]:
+    """The line of a request, but for what differs among those to one deployment that were answered alike.
+
+    Every second piece is empty: it stands for what differs.
+    """
     text = _LINE % {
         "method": _json(record.method),
         "path": _json(record.path),
@@ -100,7 +111,8 @@ def line_template(record: RequestRecord) -> bytes:
         "response_throttled_ms": record.response_throttled_s * 1000,
         "generation": record.generation,
     }
-    return text.encode()
+    first, *others = text.encode().split(b"\0")
+    return [first, *(piece for other in others for piece in (b"", other))]
 
 
 def quoted_agent(user_agent: str) -> bytes:
@@ -109,8 +121,7 @@ def quoted_agent(user_agent: str) -> bytes:
 
 
 def _json(text: str) -> str:
-    """Text as JSON, for a template in which a percent sign stands for a value."""
-    return _encode(text).decode().replace("%", "%%")
+    return _encode(text).decode()
 
 
 class _Clock:

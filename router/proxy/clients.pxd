@@ -1,13 +1,13 @@
 from router.proxy.fast_lane cimport FastLane
+from router.proxy.live cimport Client
 
-cdef class FastConnection:
+cdef class FastConnection(Client):
     cdef object __weakref__
     cdef readonly str client
     cdef object _clients
     cdef FastLane _lane
     cdef object _transport
     cdef object _exchange
-    cdef readonly bytes forwarded_for
     cdef list _held
     cdef Py_ssize_t _missing_bytes
     cdef bint _is_half_closed
@@ -15,7 +15,6 @@ cdef class FastConnection:
     cdef public double deadline
     cdef public double idle_since
     cdef public double head_since
-    cdef public bint is_stalled
 
     cpdef _take(self, bytes data, list pieces)
     cpdef write(self, bytes data)

@@ -11,7 +11,7 @@ from router.core.stats import count
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
 from router.proxy.half_close import Listening, can_half_close
-from router.proxy.live import LiveExchange
+from router.proxy.live import Client, LiveExchange
 from router.proxy.mirror import Mirror
 from router.proxy.opened import ClientProtocol, OpenConnections
 from router.proxy.runtime import Runtime
@@ -26,7 +26,7 @@ _BODY_WAIT_S = 0.1
 _HELD_BYTES = 64 * 1024
 
 
-class FastConnection:
+class FastConnection(Client):
     """One client's connection on the fast lane: bytes that it does not take, it has not touched."""
 
     __slots__ = (
@@ -41,10 +41,8 @@ class FastConnection:
         "_transport",
         "client",
         "deadline",
-        "forwarded_for",
         "head_since",
         "idle_since",
-        "is_stalled",
     )
 
     def __init__(self, clients: "Clients", lane: FastLane, client: str, now: float) -> None:
@@ -220,12 +218,10 @@ class FastConnection:
     # Client
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer."""
         if self._transport is not None:
             self._transport.write(data)
 
     def done(self, now: float, closes: bool) -> None:
-        """The answer is complete."""
         self._exchange = None
         self.idle_since = now
         self.head_since = 0.0
@@ -236,7 +232,6 @@ class FastConnection:
             self._go_on()
 
     def cut(self) -> None:
-        """The answer is broken: the client must not take it for a whole one."""
         self._exchange = None
         self.abort()
 

@@ -173,5 +173,5 @@ class Entrance:
     def _refusal(self, error: RouterError) -> bytes:
         runtime = self._runtime
         now = runtime.now()
-        record = RequestRecord(generation=runtime.table.generation, began=now, request_id=runtime.request_id())
-        return refusal(error, record, now=now, http_date=runtime.http_date(), closes=True)
+        record = RequestRecord(generation=runtime.table.generation, began=now, request_id=runtime.request_id().decode())
+        return refusal(error, record, now=now, http_date=runtime.http_date(now), closes=True)

@@ -2,7 +2,6 @@
 
 from time import monotonic
 
-import httptools
 import structlog
 
 from router.core.errors import InternalError, RouterError
@@ -21,39 +20,6 @@ log = structlog.get_logger()
 _JOINED_BYTES = 16 * 1024
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
-_FRAMING = b"\r\n" + VIA + b"\r\nContent-Length: %d\r\n\r\n"
-
-
-class HeadParser:
-    """Parses one request at a time; `renew` must follow one that does not end where the next begins.
-
-    What the parser calls are methods of built-in types: calls from C to C, the cheapest there are.
-    """
-
-    def __init__(self) -> None:
-        self.fields: dict[bytes, bytes] = {}  # a field that comes twice is not in it twice
-        self._unfinished = [True]
-        self.on_header = self.fields.setdefault
-        self.on_message_complete = self._unfinished.clear
-        self._parser = httptools.HttpRequestParser(self)
-
-    def parse(self, data: bytes) -> bool | None:
-        """Fill `fields`; whether all of the request is there, or None for what is malformed."""
-        self.fields.clear()
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.renew()
-            return None
-        if self._unfinished:
-            return False
-        self._unfinished.append(True)
-        return True
-
-    def renew(self) -> None:
-        """Forget what was parsed."""
-        self._unfinished[:] = [True]
-        self._parser = httptools.HttpRequestParser(self)
 
 
 class FastLane:
@@ -63,7 +29,6 @@ class FastLane:
         self._runtime = runtime
         self._mirror = mirror
         self._routes = Routes(runtime)
-        self._parser = HeadParser()
 
     def take(self, client: Client, data: bytes) -> LiveExchange | int | None:
         """Answer `data` if it is one whole plain request.
@@ -73,32 +38,23 @@ class FastLane:
             still to come; None for anything else, which nobody has looked at then.
         """
         self._routes.follow()
-        head_end = data.find(_HEAD_END)
-        if not 0 < head_end <= self._routes.max_head_bytes:
+        head, end, body = data.partition(_HEAD_END)
+        if not end or len(head) > self._routes.max_head_bytes:
             return None
-        lines = data[:head_end].split(_CRLF)
+        lines = head.split(_CRLF)
         line = lines[0]
         route = self._routes.find(line)
-        if (route is None and line != SCORE_LINE) or len(lines) > self._routes.max_lines:
+        if route is None and line == SCORE_LINE:
+            route = self._routes.find_by_host(lines)
+        if route is None or len(lines) > self._routes.max_lines:
             return None
-        parser = self._parser
-        is_complete = parser.parse(data)
-        if is_complete is None:
+        plain = read_plain_request(head, lines, route.keeps_credentials)
+        if plain is None or plain.length > route.max_body_bytes:
             return None
-        plain = None
-        if route is None:
-            route = self._routes.find_by_host(parser.fields)
-        if route is not None:
-            plain = read_plain_request(parser.fields, lines, route.keeps_credentials)
-        if plain is None or not is_complete or plain.closes:
-            parser.renew()
-        if plain is None or route is None or plain.length > route.max_body_bytes:
-            return None
-        missing_bytes = head_end + 4 + plain.length - len(data)
-        if missing_bytes or not is_complete:
-            is_worth_waiting = missing_bytes > 0 and not is_complete and self._is_welcome(route, plain)
-            return missing_bytes if is_worth_waiting else None
-        return self._score(client, route, plain, data[head_end + 4 :])
+        missing_bytes = plain.length - len(body)
+        if missing_bytes == 0:
+            return self._score(client, route, plain, body)
+        return missing_bytes if missing_bytes > 0 and self._is_welcome(route, plain) else None
 
     def _is_welcome(self, route: Route, plain: PlainRequest) -> bool:
         """Whether `_score` would accept it: what is refused need not send its body first."""
@@ -113,7 +69,7 @@ class FastLane:
 
     def _score(self, client: Client, route: Route, plain: PlainRequest, body: bytes) -> LiveExchange | int:
         runtime = self._runtime
-        request_id = runtime.id_start % next(runtime.ids)
+        request_id = runtime.request_id()
         endpoint = route.endpoint
         try:
             authenticate(endpoint, plain.authorization, runtime.tokens, runtime.wall_now)
@@ -131,14 +87,17 @@ class FastLane:
             if plain.client_request_id:
                 lines.append(b"X-Ms-Client-Request-Id: " + plain.client_request_id)
             lines.append(client.forwarded_for + plain.host)
-            framing = _FRAMING % len(body)
-            if len(body) < _JOINED_BYTES:
-                exchange.rest = b"\r\n".join(lines) + framing + body
-            else:
-                exchange.rest = b"\r\n".join(lines) + framing
-                exchange.request_body = body
+            lines.append(VIA)
             if endpoint.has_mirror and pin is None and not plain.is_marked:
                 self._mirror_copy(endpoint, lines, body)
+            lines.append(b"Content-Length: " + plain.digits)
+            lines.append(b"")
+            exchange.lines = lines
+            if len(body) < _JOINED_BYTES:
+                lines.append(body)
+            else:
+                lines.append(b"")
+                exchange.rest = body
             exchange.begin()
         except RouterError as error:
             exchange.fail(error)
@@ -155,7 +114,7 @@ class FastLane:
             copy = Outgoing(
                 method=b"POST",
                 target=target.scoring_path.encode(),
-                lines=[*lines, VIA],
+                lines=[*lines],
                 body=body,
                 framing=b"Content-Length: %d" % len(body),
             )

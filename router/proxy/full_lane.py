@@ -100,20 +100,21 @@ class FullLane:
         record = RequestRecord(
             generation=runtime.table.generation,
             began=began,
-            request_id=runtime.request_id(),
+            request_id=runtime.request_id().decode(),
             status=error.status,
             reason=error.code,
             response_bytes=len(error.body),
         )
         runtime.record(record)
-        return refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=True)
+        now = runtime.now()
+        return refusal(error, record, now=now, http_date=runtime.http_date(now), closes=True)
 
     def _new_record(self, request: BaseRequest) -> RequestRecord:
         runtime = self._runtime
         return RequestRecord(
             generation=runtime.table.generation,
             began=runtime.now(),
-            request_id=runtime.request_id(),
+            request_id=runtime.request_id().decode(),
             method=request.method,
             protocol="HTTP/1.1" if request.version == HttpVersion11 else "HTTP/1.0",
         )
@@ -127,7 +128,8 @@ class FullLane:
             return False
         record.status = error.status
         closes = error.closes or runtime.is_draining or not can_go_on(request)
-        answer = refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=closes)
+        now = runtime.now()
+        answer = refusal(error, record, now=now, http_date=runtime.http_date(now), closes=closes)
         if request.transport is not None:
             request.transport.write(answer)
         record.response_bytes = len(error.body)

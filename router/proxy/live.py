@@ -1,32 +1,51 @@
 """One request on the fast lane, from its instance to its client."""
 
-from time import monotonic
-from typing import Protocol
+import time
 
+from router.core.digits import milliseconds, whole
 from router.core.errors import AnswerTimeout, ClientStalled, RouterError, UpstreamReset
 from router.core.headers import PlainRequest
 from router.core.record import RequestRecord
-from router.core.replies import Framing, chunk, client_status, forwarded_head, plain_head, refusal
+from router.core.replies import Framing, chunk, client_status, forwarded_head, plain_answer, refusal
 from router.proxy.access_log import quoted_agent
 from router.proxy.direct import DirectExchange
 from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
+_CRLF = b"\r\n"
 #: What is logged for a client that went away before its answer; nobody gets it.
 CLIENT_GONE = 499
 
 
-class Client(Protocol):
-    """Where an answer goes."""
+class Client:
+    """Where an answer goes.
 
-    forwarded_for: bytes  # the lines before the host that the client named, and the start of the line for that
+    Attributes:
+        forwarded_for: The lines before the host that the client named, and the start of the line for that.
+        is_stalled: It does not take more for now.
+    """
+
+    __slots__ = ("forwarded_for", "is_stalled")
+
+    forwarded_for: bytes
     is_stalled: bool
 
-    def write(self, data: bytes) -> None: ...
-    def done(self, now: float, closes: bool) -> None: ...
-    def cut(self) -> None: ...
-    def cut_unread(self) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer."""
+        raise NotImplementedError
+
+    def done(self, now: float, closes: bool) -> None:
+        """The answer is complete."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """The answer is broken: the client must not take it for a whole one."""
+        raise NotImplementedError
+
+    def cut_unread(self) -> None:
+        """The same, where the client does not read."""
+        raise NotImplementedError
 
 
 class LiveExchange(DirectExchange):
@@ -35,12 +54,14 @@ class LiveExchange(DirectExchange):
     Nearly every request is sent at once and gets a 200 that comes whole; what else may happen costs a `RequestRecord`.
 
     Attributes:
-        rest: The request as its instance gets it, after the first line and `Host`.
-        request_body: What follows, if it is not in `rest` already.
+        lines: The request as its instance gets it, after the first line and `Host`; a short body is the last of them.
+        rest: What follows them without a line end: a body that is not among them.
     """
 
     def __init__(self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, request_id: bytes) -> None:
-        self._set_up(runtime, runtime.pool, leg.state, leg.is_idempotent, True)
+        self._leg = leg
+        self._runtime = runtime  # from here on both have types
+        self._set_up(self._runtime, self._runtime.pool, self._leg.state, self._leg.is_idempotent, True)
         self._task = None
         self._is_queued = False
         self._has_head = False
@@ -50,13 +71,12 @@ class LiveExchange(DirectExchange):
         self._sent: float = 0.0
         self._answered: float = 0.0
         self._client = client
-        self._leg = leg
         self._plain = plain
         self._request_id = request_id
-        self._began = monotonic()
-        self.deadline = self._began + leg.timeout_s
+        self._began = time.monotonic()
+        self.deadline = self._began + self._leg.timeout_s
+        self.lines: list[bytes] = []
         self.rest = b""
-        self.request_body = b""
 
     def begin(self) -> None:
         """`DirectExchange.begin`, at once for a request that need not wait: a place is free, a connection idle."""
@@ -71,20 +91,20 @@ class LiveExchange(DirectExchange):
             return
         self._instance = instance
         self._connection = connection
-        self._sent = monotonic()
+        self._sent = time.monotonic()
         start = self._leg.starts.get(instance.address) or self._leg.start(instance.address)
-        connection.send(start + self.rest, self.request_body, self)
+        connection.send(start + _CRLF.join(self.lines), self.rest, self)
 
     def send_on(self, connection: UpstreamConnection) -> None:
-        self._sent = monotonic()
-        connection.send(self._leg.start(connection.address) + self.rest, self.request_body, self)
+        self._sent = time.monotonic()
+        connection.send(self._leg.start(connection.address) + _CRLF.join(self.lines), self.rest, self)
 
     # The answer
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True
         self._head = head
-        self._answered = monotonic()
+        self._answered = time.monotonic()
 
     def flush(self, parts: list[bytes]) -> None:
         self._write(parts, is_last=False)
@@ -106,7 +126,7 @@ class LiveExchange(DirectExchange):
     def progress(self) -> None:
         """The client has taken, or its instance has sent, something of an answer that has begun."""
         if self._has_head:
-            self.deadline = monotonic() + self._runtime.limits.answer_timeout_s
+            self.deadline = time.monotonic() + self._runtime.limits.answer_timeout_s
 
     def pause(self) -> None:
         """The client does not keep up."""
@@ -169,34 +189,34 @@ class LiveExchange(DirectExchange):
         """Steps 6 and 7 for an answer that is here as a whole: `_write`, `finish` and `_end` at once."""
         leg, runtime, plain = self._leg, self._runtime, self._plain
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        began, sent, answered, now = self._began, self._sent, self._answered, monotonic()
+        began, sent, answered, now = self._began, self._sent, self._answered, time.monotonic()
         request_id, client_id = self._request_id, plain.client_request_id
-        own_s = now - began - (answered - sent)
-        own = b"x-request-id: " + request_id + b"\r\n" + leg.constant
+        own = [b"x-request-id: " + request_id, leg.constant]
         if client_id:
-            own += b"x-ms-client-request-id: " + client_id + b"\r\n"
-        start = plain_head(head.fields, own, own_s, runtime.http_date())
-        self._client.write(start + body)
+            own.append(b"x-ms-client-request-id: " + client_id)
+        own_s = now - began - (answered - sent)
+        answer = plain_answer(head.fields, own, own_s, runtime.http_date(now), body)
+        self._client.write(answer)
         connection, instance = self._connection, self._instance
         self._connection = self._instance = None
         self._pool.give_back(connection, now)  # type: ignore[arg-type]  # the answer came over it
         runtime.deadlines.discard(self)
         leg.state.finish(instance)  # type: ignore[arg-type]  # the connection's
-        leg.stats.answered(now - began, plain.length, len(body))
+        leg.state.answered.add(now - began, plain.length, len(body))
         log = runtime.access_log
         if log.is_on and log.is_json:
-            log.write_line(
-                leg.log_line,
-                now,
-                plain.length,
-                len(body),
+            between = [
+                log.time(now),
+                plain.digits,
+                whole(len(body)),
                 quoted_agent(plain.user_agent.decode("latin-1")) if plain.user_agent else b'""',
                 request_id,
                 client_id,
-                (now - began) * 1000,
-                (sent - began) * 1000,
-                (now - answered) * 1000,
-            )
+                milliseconds(now - began),
+                milliseconds(sent - began),
+                milliseconds(now - answered),
+            ]
+            log.write_line(leg.log_pieces, between)
         elif log.is_on:
             log.write(self._remember(response_bytes=len(body), status=200, model_status=200), now)
         self._client.done(now, closes=False)
@@ -221,7 +241,8 @@ class LiveExchange(DirectExchange):
         record.status = client_status(head.status, self._leg.route.spec.model_errors)
         self._plain.closes = self._plain.closes or runtime.is_draining
         framing = Framing(head.has_body and head.length is None, not head.has_body, self._plain.closes)
-        return framing, forwarded_head(record, head.fields, framing, now=monotonic(), http_date=runtime.http_date())
+        now = time.monotonic()
+        return framing, forwarded_head(record, head.fields, framing, now=now, http_date=runtime.http_date(now))
 
     def _remember(self, **fields: int) -> RequestRecord:
         """The record of this request, brought up to date."""
@@ -242,7 +263,7 @@ class LiveExchange(DirectExchange):
 
     def _end(self) -> None:
         self._leave()
-        self._client.done(monotonic(), closes=self._plain.closes)
+        self._client.done(time.monotonic(), closes=self._plain.closes)
 
     def _cut(self) -> None:
         self._leave()
@@ -259,6 +280,7 @@ def refuse(runtime: Runtime, client: Client, record: RequestRecord, error: Route
     closes = closes or error.closes or runtime.is_draining
     record.status = error.status
     record.reason = error.code
-    client.write(refusal(error, record, now=runtime.now(), http_date=runtime.http_date(), closes=closes))
+    now = runtime.now()
+    client.write(refusal(error, record, now=now, http_date=runtime.http_date(now), closes=closes))
     record.response_bytes = len(error.body)
     return closes

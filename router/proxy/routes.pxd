@@ -8,9 +8,8 @@ cdef class Leg:
     cdef readonly bint is_idempotent
     cdef readonly double timeout_s
     cdef readonly Deployment state
-    cdef readonly object stats
     cdef readonly bytes constant
-    cdef readonly bytes log_line
+    cdef readonly list log_pieces
     cdef bytes _start
     cdef readonly dict starts
 

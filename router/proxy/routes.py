@@ -1,13 +1,13 @@
 """What requests of one generation to one scoring target have in common, made when the first of them comes."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from router.core.errors import EndpointNotFound
 from router.core.record import RequestRecord
 from router.core.replies import router_constant
 from router.core.table import API_PREFIX, SCORE, DeploymentSpec, Endpoint, RoutingTable
-from router.proxy.access_log import line_template
+from router.proxy.access_log import line_pieces
 from router.proxy.runtime import Runtime
 
 _START, _END = b"POST ", b" HTTP/1.1"
@@ -23,19 +23,18 @@ class Leg:
 
     Attributes:
         constant: The router's own fields of every answer.
-        log_line: Template of the access log's line for a live request that was answered with 200.
+        log_pieces: Of the access log's line for a live request that was answered with 200.
     """
 
     __slots__ = (
         "_start",
         "constant",
         "is_idempotent",
-        "log_line",
+        "log_pieces",
         "name",
         "route",
         "starts",
         "state",
-        "stats",
         "timeout_s",
     )
 
@@ -46,9 +45,8 @@ class Leg:
         self.is_idempotent = endpoint.is_idempotent
         self.timeout_s = spec.request_timeout_s
         self.state = runtime.deployment(endpoint.name, spec)
-        self.stats = runtime.totals.endpoint(endpoint.name).deployment(spec.name)
         self.constant = router_constant(route.generation, spec.name)
-        self.log_line = line_template(self.record(began=0.0, request_id="", status=200, model_status=200))
+        self.log_pieces = line_pieces(self.record(began=0.0, request_id="", status=200, model_status=200))
         self._start = b"POST " + spec.scoring_path.encode() + b" HTTP/1.1\r\nHost: "
         self.starts: dict[str, bytes] = {}
 
@@ -119,9 +117,9 @@ class Routes:
         """The route of a scoring request by its first line; None for every other request."""
         return self._by_line.get(line) or self._find_slowly(line)
 
-    def find_by_host(self, fields: Mapping[bytes, bytes]) -> Route | None:
-        """The route of `SCORE_LINE` where its Host names the endpoint."""
-        host = next((value for name, value in fields.items() if name.lower() == b"host"), b"")
+    def find_by_host(self, lines: Sequence[bytes]) -> Route | None:
+        """The route of `SCORE_LINE` where its Host, among the lines of its head, names the endpoint."""
+        host = next((line[6:] for line in lines if line[:6].lower() == b"host: "), b"")
         try:
             endpoint = self._table.find(SCORE, host).endpoint
         except EndpointNotFound:

@@ -1,6 +1,9 @@
+from libc.stdint cimport int64_t
 from router.proxy.access_log cimport AccessLog
 from router.proxy.deadlines cimport Deadlines
 from router.proxy.pool cimport Pool
+
+cdef list _TWO_DIGITS
 
 cdef class Runtime:
     cdef object __weakref__
@@ -20,10 +23,13 @@ cdef class Runtime:
     cdef dict _deployments
     cdef dict _bandwidth
     cdef object _random
+    cdef object _draw
     cdef double _date_due
     cdef bytes _date
-    cdef public bytes id_start
-    cdef public object ids
+    cdef bytes _id_template
+    cdef bytes _id_start
+    cdef int64_t _ids
 
     cpdef double u(self)
-    cpdef bytes http_date(self)
+    cpdef bytes request_id(self)
+    cpdef bytes http_date(self, double now)

@@ -1,7 +1,6 @@
 """What outlives a routing table in one proxy process, and the swap of tables."""
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ from router.proxy.deadlines import Deadlines
 from router.proxy.pool import Pool
 
 log = structlog.get_logger()
+
+_TWO_DIGITS = [b"%02x" % number for number in range(256)]
 
 
 class Watched(Protocol):
@@ -54,27 +55,32 @@ class Runtime:
         self._bandwidth: dict[str, TokenBucket] = {}
         # Seeded from the system's entropy in each process; never shared over a fork.
         self._random = random.Random()
+        self._draw = self._random.random
         self._date_due = 0.0
         self._date = b""
         # Ids in the form of a UUID: 80 random bits of this process, then a count from a random number on.
         digits = f"{self._random.getrandbits(80):020x}"
-        self.id_start = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:]}-%012x".encode()
-        self.ids = itertools.count(self._random.getrandbits(46))
+        self._id_template = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:]}-%010x".encode()
+        self._id_start = b""  # all but the last two digits
+        self._ids = self._random.getrandbits(46)
 
     now = staticmethod(time.monotonic)
     wall_now = staticmethod(time.time)
 
     def u(self) -> float:
         """Uniform in [0, 1); every call is independent of the others."""
-        return self._random.random()
+        return self._draw()
 
-    def request_id(self) -> str:
+    def request_id(self) -> bytes:
         """A new id in the form of a UUID."""
-        return (self.id_start % next(self.ids)).decode()
+        self._ids += 1
+        last = self._ids & 0xFF
+        if not last or not self._id_start:
+            self._id_start = self._id_template % (self._ids >> 8)
+        return self._id_start + _TWO_DIGITS[last]
 
-    def http_date(self) -> bytes:
-        """The value of a `Date` field, now."""
-        now = self.now()
+    def http_date(self, now: float) -> bytes:
+        """The value of a `Date` field at `now` (monotonic seconds), which is about now."""
         if now >= self._date_due:
             wall = self.wall_now()
             self._date_due = now + 1.0 - wall % 1.0
@@ -141,6 +147,7 @@ class Runtime:
         busy: dict[str, int] = {}
         for (endpoint, name), deployment in self._deployments.items():
             numbers = self.totals.endpoint(endpoint).deployment(name)
+            deployment.answered.move_to(numbers)
             numbers.in_flight = deployment.pending
             numbers.queued = deployment.queued
             numbers.upgraded = deployment.upgraded

@@ -281,7 +281,8 @@ class Scoring:
         record.status = status
         framing = Framing(is_chunked, not head.has_body and record.method != "HEAD", closes)
         runtime = self._runtime
-        start = forwarded_head(record, head.fields, framing, now=runtime.now(), http_date=runtime.http_date())
+        now = runtime.now()
+        start = forwarded_head(record, head.fields, framing, now=now, http_date=runtime.http_date(now))
         try:
             if answer.is_complete and not spec.bandwidth_bytes_per_s:
                 self._write_whole(start, answer, is_chunked=is_chunked)

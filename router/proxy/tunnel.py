@@ -145,7 +145,8 @@ class Tunnel:
         runtime = self._runtime
         self._record.status = SWITCHING
         framing = Framing(is_chunked=False, is_empty=True, closes=False)
-        return forwarded_head(self._record, fields, framing, now=runtime.now(), http_date=runtime.http_date())
+        now = runtime.now()
+        return forwarded_head(self._record, fields, framing, now=now, http_date=runtime.http_date(now))
 
     async def run(self) -> None:
         """Return once both sides are closed."""

@@ -1,5 +1,5 @@
 cimport cython
-from router.core.headers cimport AnswerFields
+from router.core.headers cimport AnswerFields, read_plain_answer
 
 @cython.final
 @cython.freelist(64)
@@ -37,6 +37,8 @@ cdef class UpstreamConnection:
     cpdef pause(self)
     cpdef resume(self)
     cpdef _finish(self)
+    @cython.locals(head=bytes, end=bytes, body=bytes, fields=AnswerFields)
+    cpdef bint _take_whole(self, bytes data)
     @cython.locals(parts=list)
     cpdef list _take_parts(self)
     cpdef _lose(self, object error)

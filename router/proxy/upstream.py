@@ -9,9 +9,11 @@ from typing import Protocol, cast
 
 import httptools
 
-from router.core.headers import AnswerFields, read_answer
+from router.core.headers import AnswerFields, read_answer, read_plain_answer
 from router.core.upgrades import SWITCHING, upgrade_taken
 
+_CRLF = b"\r\n"
+_HEAD_END = b"\r\n\r\n"
 _MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
@@ -181,6 +183,8 @@ class UpstreamConnection:
         if self._sink is None:
             self.close()  # nobody asked: an answer out of step must not reach the next request
             return
+        if not self._has_answered and self._take_whole(data):
+            return
         self._has_answered = True
         try:
             if not self._has_head:
@@ -267,6 +271,19 @@ class UpstreamConnection:
         self._sink.head(AnswerHead(SWITCHING, fields, None, False))  # type: ignore[union-attr]
 
     # Ends of an exchange
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Pass on a plain 200 that came in one read, as nearly every answer does; the parser never sees it."""
+        head, end, body = data.partition(_HEAD_END)
+        if not end or len(head) > _MAX_HEAD_BYTES or self._expects_no_body:
+            return False
+        fields = read_plain_answer(head, head.split(_CRLF))
+        if fields is None or fields.length != len(body):
+            return False
+        sink, self._sink = self._sink, None
+        sink.head(AnswerHead(200, fields, fields.length, True))  # type: ignore[union-attr]
+        sink.end([body])  # type: ignore[union-attr]
+        return True
 
     def _finish(self) -> None:
         sink, self._sink = self._sink, None

@@ -25,7 +25,7 @@ from router.core.replies import (
     Framing,
     client_status,
     forwarded_head,
-    plain_head,
+    plain_answer,
     refusal,
     router_constant,
     router_fields,
@@ -101,16 +101,15 @@ def test_a_forwarded_head() -> None:
 
 @pytest.mark.parametrize("headers", [[(b"Content-Length", b"3")], [(b"Date", b"then"), (b"Content-Length", b"3")]])
 @pytest.mark.parametrize("client_request_id", ["", "mine"])
-def test_a_plain_head_is_the_forwarded_head(headers: RawHeaders, client_request_id: str) -> None:
-    """The short way to the head of a 200 gives the same bytes as the long one."""
+def test_a_plain_answer_has_the_forwarded_head(headers: RawHeaders, client_request_id: str) -> None:
+    """The short way to a whole 200 gives the same bytes as the long one."""
     one = record(status=200, model_status=200, deployment="blue", client_request_id=client_request_id)
     constant = router_constant(one.generation, one.deployment)
-    own = b"x-request-id: rid\r\n" + constant
+    own = [b"x-request-id: rid", constant]
     if client_request_id:
-        own += b"x-ms-client-request-id: mine\r\n"
-    assert plain_head(read_answer(headers), own, 10.5 - one.began, DATE) == forwarded_head(
-        one, read_answer(headers), SIZED, now=10.5, http_date=DATE
-    )
+        own.append(b"x-ms-client-request-id: mine")
+    answer = plain_answer(read_answer(headers), own, 10.5 - one.began, DATE, b"abc")
+    assert answer == forwarded_head(one, read_answer(headers), SIZED, now=10.5, http_date=DATE) + b"abc"
 
 
 def test_the_models_date_is_kept() -> None:
