@@ -177,6 +177,13 @@ class ProxySlot:
         return stats is not None and stats.generation >= generation and not stats.busy.get(address)
 
 
+def _of_others(owned: Sequence[socket.socket], sockets: Sequence[Sequence[socket.socket]]) -> list[socket.socket]:
+    """The sockets of other slots to which the kernel gives clients of the same addresses."""
+    served = {listener.getsockname() for listener in owned}
+    listeners = dict.fromkeys(listener for others in sockets for listener in others)  # those of systemd are shared
+    return [each for each in listeners if each not in owned and each.getsockname() in served]
+
+
 class Proxies:
     """Fills every slot, and adds up what they count.
 
@@ -195,9 +202,8 @@ class Proxies:
         patience: Patience = _PATIENCE,
     ) -> None:
         self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
-        listeners = dict.fromkeys(listener for owned in sockets for listener in owned)  # those of systemd are shared
         self._slots = [
-            ProxySlot(number, owned, [each for each in listeners if each not in owned], arguments, self._shared)
+            ProxySlot(number, owned, _of_others(owned, sockets), arguments, self._shared)
             for number, owned in enumerate(sockets)
         ]
         self._on_change = on_change

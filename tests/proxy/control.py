@@ -8,10 +8,14 @@ from typing import Any
 
 from router.control.listeners import bind
 from router.control.proxies import Proxies
+from router.core.patience import Patience
 from router.core.stats import DeploymentStats
 from router.core.table import EndpointSpec, TableSpec
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import PATH, RawClient
+
+# A test stops a process for as long as it takes.
+_BEARS_ALL = Patience(silent_s=600.0, stopped_s=600.0)
 
 
 class Control:
@@ -24,7 +28,8 @@ class Control:
         self.ports = [owned[0].getsockname()[1] for owned in self._sockets]
         self.port = self.ports[0]
         loop = "asyncio" if os.environ.get("TEAL_TEST_LOOP") == "asyncio" else "uvloop"
-        self.proxies = Proxies(self._sockets, ["--loop", loop, "--lane", lane, "--log-level", "error"], lambda: None)
+        arguments = ["--loop", loop, "--lane", lane, "--log-level", "error"]
+        self.proxies = Proxies(self._sockets, arguments, lambda: None, _BEARS_ALL)
         self._clients: list[RawClient] = []
         self._generation = 0
         self._deployments: set[str] = set()
