@@ -142,6 +142,6 @@ def test_teal_speaks_tls(tmp_path: Path) -> None:
 def test_teal_takes_the_file_that_is_written_for_it(tmp_path: Path, work: Work) -> None:
     """A field that was renamed would make a comparison fail long after it began."""
     teal.proxy(tmp_path / "teal", "unix:/up.sock", work)
-    check = [str(Path(sys.executable).parent / "teal"), "check", str(tmp_path / "teal" / "config" / "teal.yaml")]
+    check = [str(Path(sys.executable).parent / "teal"), "check", str(tmp_path / "teal" / "etc" / "teal" / "teal.yaml")]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
