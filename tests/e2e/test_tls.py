@@ -83,6 +83,23 @@ async def client(authority: Authority):  # type: ignore[no-untyped-def]
         await one.close()
 
 
+async def shakes_hands(teal: Teal, authority: Authority) -> bool:
+    """Whether a new connection speaks TLS."""
+    url = urlsplit(await teal.url())
+    try:
+        _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=authority.client())
+    except (ConnectionError, ssl.SSLError):
+        return False
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    return True
+
+
+async def shakes_no_hands(teal: Teal, authority: Authority) -> bool:
+    return not await shakes_hands(teal, authority)
+
+
 async def tls_of(teal: Teal) -> Any:
     return (await teal.status())["tls"]
 
@@ -225,11 +242,13 @@ async def test_tls_is_switched_on_by_a_save(serve, project: Project, authority: 
     assert (await teal.readyz())[0] == 200
     save(project.folder / "live", authority.issue())
     await teal.apply(lambda: teal.signal(signal.SIGHUP))
+    await until(lambda: shakes_hands(teal, authority))  # the proxy is told a moment after the file is applied
     assert await client().names(teal) == ["localhost", "127.0.0.1"]
     del project.data["tls"]
     await teal.apply(project.save)
     assert (await teal.url()).startswith("http://")
     assert await tls_of(teal) is None
+    await until(lambda: shakes_no_hands(teal, authority))
     async with aiohttp.ClientSession() as session, session.post(await teal.url(), data=b"{}") as answer:
         assert answer.status == 200
 
