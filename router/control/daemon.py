@@ -24,7 +24,7 @@ from router.control.api.endpoints import EndpointRoutes
 from router.control.api.observing import ObservingRoutes
 from router.control.applier import Applier
 from router.control.assets.registry import Registry
-from router.control.assets.resolve import Resolver, digests_in_use
+from router.control.assets.resolve import Resolver
 from router.control.assets.store import ContentStore
 from router.control.certificate import PairError
 from router.control.commands.commands import Commands, Force
@@ -43,7 +43,6 @@ from router.control.options import ServeOptions
 from router.control.process_metrics import control_facts
 from router.control.proxies import Proxies
 from router.control.reloads import Reloads
-from router.control.retired_keys import forget_retired_keys
 from router.control.start import (
     StartError,
     last_good,
@@ -56,6 +55,7 @@ from router.control.start import (
 )
 from router.control.state import State, StateError
 from router.control.status import RouterFacts, RouterStatus, build_status
+from router.control.sweep import Sweep
 from router.control.systemd import ServiceManager
 from router.control.trial import curl_line
 from router.vitals import VitalSigns
@@ -70,8 +70,6 @@ _STOP_MARGIN_S = 5.0
 _THREADS_S = 5.0
 #: How often files that a deployment lacked are looked for.
 _LOOK_AGAIN_EVERY_S = 2.0
-#: How often copies of models and code that nothing names any more are looked for.
-_SWEEP_EVERY_S = 3600.0
 _SHOWN_EVENTS = 5
 #: What a reload cannot change.
 _RESTART_FIELDS = ("listen", "admin", "state_dir", "proxy", "log")
@@ -169,6 +167,14 @@ class Daemon:
         self._store = ContentStore(start.state_dir.absolute() / "assets")
         self._registry = Registry(start.state)
         self._applier = Applier(start.state, start.state_dir, self._proxies, Resolver(self._registry, self._store))
+        self._sweep = Sweep(
+            state=start.state,
+            history=start.history,
+            store=self._store,
+            registry=self._registry,
+            applier=self._applier,
+            reloading=self._reloading,
+        )
         self._intake = Intake(self._registry, self._store, options.config.absolute().parent)
         self._commands = self._make_commands(start)
         self._site = self._make_site(start)
@@ -236,7 +242,7 @@ class Daemon:
             group.create_task(self._follow_file(), name="follow-file")
             group.create_task(self._follow_requests(), name="follow-requests")
             group.create_task(self._look_again(), name="look-again")
-            group.create_task(self._sweep(), name="sweep")
+            group.create_task(self._sweep.run(), name="sweep")
             if self._options.try_file is not None:
                 group.create_task(self._show_trial(self._options.try_file), name="trial")
 
@@ -351,40 +357,6 @@ class Daemon:
                 await self._encryption.look()
                 if self._is_unstored:
                     await self._judge(await asyncio.to_thread(current, self._options.config))
-
-    async def _sweep(self) -> None:
-        """Remove copies that neither the config, nor a version of it that is kept, nor a registered asset names."""
-        while True:
-            await asyncio.sleep(_SWEEP_EVERY_S)
-            try:
-                gone = await asyncio.to_thread(self._swept)
-            except StateError as error:
-                log.error("assets.not_swept", reason=str(error))
-                continue
-            if gone:
-                log.info("assets.swept", copies=len(gone))
-            await self._sweep_keys()
-
-    async def _sweep_keys(self) -> None:
-        try:
-            async with self._reloading:  # an endpoint that is just being made is in no text yet
-                names = list(self._applier.config.endpoints)
-                gone = await asyncio.to_thread(
-                    lambda: forget_retired_keys(self._start_with.state, names, self._kept_texts())
-                )
-        except StateError as error:
-            log.error("keys.not_swept", reason=str(error))
-            return
-        if gone:
-            log.info("keys.swept", endpoints=gone)
-
-    def _kept_texts(self) -> list[str]:
-        history = self._start_with.history
-        return [history.text(version.number) for version in history.versions()]
-
-    def _swept(self) -> list[str]:
-        texts = self._kept_texts()
-        return self._store.sweep(digests_in_use(self._applier.config, self._registry, self._store, texts))
 
     async def _judge(self, event: FileEvent) -> None:
         loaded = await self.reloads.judge(event)
