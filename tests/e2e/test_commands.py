@@ -101,10 +101,12 @@ async def test_an_undo_waits_for_its_effect(serve, project: Project) -> None:
 
 async def test_following_a_log_ends_with_its_deployment(serve, project: Project) -> None:
     """Nothing can come any more."""
-    project.deployments["green"] = project.worker("green")
+    project.deployments["green"] = project.worker("green", "def init(): print('here')\ndef run(data): pass\n")
     teal = await serve(project.save())
     cli = Cli(teal.state_dir, project.folder)
     following = await cli.start("online-deployment", "get-logs", "-n", "green", "-e", "churn", "--follow")
+    assert following.stdout is not None
+    assert await following.stdout.readline()  # it follows
     await cli.done("online-deployment delete -n green -e churn --yes")
     await following.communicate()
     assert following.returncode == 0
