@@ -3,44 +3,71 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import psutil
 from faults.daemon import Daemon, config, managed
 from faults.finding import Finding, Soak
-from faults.rig import MARGIN_S, Rig, wait_until
+from faults.rig import MARGIN_S, PATIENCE_S, Rig, wait_until
+from harness.samples import Sample
 
 KILL_EVERY_S = 1.0
+KILLS = 60
 TIMEOUT_MS = 500
 PROBE = {"initial_delay": 0, "period": 2, "timeout": 1, "failure_threshold": 2}
 CONCURRENCY = 1
 
 
 def kill_workers(soak: Soak, *, is_idempotent: bool) -> Finding:
-    """Kill one of two workers each second, if both are ready: what dies again is started again only after a pause."""
+    """Kill one of two workers each second, for a minute: in turns, and never the last one that is ready."""
     name = "kill-worker-idempotent" if is_idempotent else "kill-worker"
     blue = managed(instance_count=2, request_settings={"max_concurrent_requests_per_instance": CONCURRENCY})
     daemon = Daemon(config(blue, idempotent=is_idempotent), soak.folder(name)).start()
-    kills = 0
+    killed: list[float] = []
     with Rig(soak, daemon) as rig:
         rig.quiet()
-        with rig.fault() as until:
-            while time.monotonic() < until:
-                if len(ready := daemon.ready_pids()) == 2:
-                    os.kill(ready[kills % 2], signal.SIGKILL)
-                    kills += 1
-                time.sleep(KILL_EVERY_S)
+        with rig.fault():
+            late_s = _kill_in_turns(daemon, killed)
         is_back = wait_until(lambda: len(daemon.ready_pids()) == 2)
         rig.quiet()
         found = rig.finding(name)
-    found.check("workers were killed", kills > 0, f"{kills} kills")
+        failed = rig.failed()
+    strays = _not_in_flight(failed, killed)
+    found.check("one worker was killed each second", late_s < 1, f"{len(killed)} kills, {late_s:.2f} s late at most")
     if is_idempotent:
         found.no_request_failed()
     else:
-        most = kills * CONCURRENCY
+        most = len(killed) * CONCURRENCY
         found.check("at most what was in flight failed", found.failed <= most, f"{found.failed} of {most}")
+        found.check("and no other request", not strays, f"{len(strays)} others")
         found.check("each with an answer of the status table", set(found.failures) <= {"424"}, found.failures)
-    found.check("back at full strength", is_back)
+    found.check("back at full strength by itself", is_back)
     return found
+
+
+def _kill_in_turns(daemon: Daemon, killed: list[float]) -> float:
+    """Kill the older of two workers when it is time, or once both are ready; return by how much that was ever late."""
+    began, late_s = time.monotonic(), 0.0
+    while len(killed) < KILLS:
+        due = began + len(killed) * KILL_EVERY_S
+        time.sleep(max(0.0, due - time.monotonic()))
+        if not wait_until(lambda: len(daemon.ready_pids()) == 2):
+            return PATIENCE_S
+        os.kill(_oldest_pid(daemon), signal.SIGKILL)
+        killed.append(time.monotonic())
+        late_s = max(late_s, killed[-1] - due)
+    return late_s
+
+
+def _oldest_pid(daemon: Daemon) -> int:
+    """The worker that has been ready for the longest time."""
+    oldest: int = min(daemon.deployment()["instances"], key=lambda each: each["since"])["pid"]
+    return oldest
+
+
+def _not_in_flight(samples: Sequence[Sample], killed: Sequence[float]) -> list[Sample]:
+    """Those that were under way at none of these times."""
+    return [s for s in samples if not any(s.sent - MARGIN_S <= at <= s.done for at in killed)]
 
 
 def kill_worker(soak: Soak) -> Finding:
@@ -97,7 +124,7 @@ def kill_proxy(soak: Soak) -> Finding:
         rig.quiet()
         found = rig.finding("kill-proxy")
         failed = rig.failed()
-    strays = [s for s in failed if not any(s.sent - MARGIN_S <= at <= s.done for at in killed)]
+    strays = _not_in_flight(failed, killed)
     found.check("proxies were killed", killed, f"{len(killed)} kills")
     found.check("only requests in flight at a kill were lost", not strays, f"{len(failed)} lost, {len(strays)} not so")
     found.check("each cut or answered, none refused", set(found.failures) <= {"cut", "424"}, found.failures)

@@ -7,6 +7,8 @@ Rules
 - A fault (init() hangs, liveness, stopped, memory) has it killed at once, and started again like a crash.
 - A start that fails, and a crash, wait `BACKOFF_BASE_S` before the next start, twice as long each further time, up to
   `BACKOFF_MAX_S`. Having been ready for `STEADY_S` makes the next crash the first one again.
+- A process that was ready and is killed from outside tells nothing about the next one: that is started at once, yet
+  not within `BACKOFF_BASE_S` of the moment when the killed one was ready, and it counts as no failure.
 - A process that was in the choice is asked to stop only when nobody needs its address any more; one that does not stop
   in time is killed.
 
@@ -22,6 +24,8 @@ from typing import Literal
 BACKOFF_BASE_S = 0.5
 BACKOFF_MAX_S = 60.0
 STEADY_S = 30.0
+#: Signals that a fault in a process's own code never raises; a kernel short of memory sends SIGKILL.
+FROM_OUTSIDE = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM))
 CRASH_LOOP = 3  # crashes in a row that count as a failed deployment, although each start succeeded
 
 # How `python -m workers` ends a start that failed, having said why.
@@ -133,6 +137,7 @@ class Lifecycle:
         "_fault",
         "_init_timeout_s",
         "_ready_at",
+        "_was_killed",
         "failures",
         "has_served",
         "reason",
@@ -145,6 +150,7 @@ class Lifecycle:
         self.has_served = False  # some process of it was ready once
         self.reason = ""  # why it is not ready, in words
         self._ready_at: float | None = None  # when the present process became ready
+        self._was_killed = False  # it was ready, and somebody else ended it
         self._init_timeout_s = 0.0
         self._deadline: float | None = None  # of init(), of the back-off or of SIGTERM, depending on the state
         self._doubts: dict[Doubt, str] = {}
@@ -206,6 +212,7 @@ class Lifecycle:
         """
         is_explained = self._ready_at is None and code in _EXPLAINED and status
         text = status if is_explained else describe_exit(code)
+        self._was_killed = self._ready_at is not None and self._fault is None and -code in FROM_OUTSIDE
         return self._end(self._fault or Ended(reason=self._exit_reason(code), text=text), now)
 
     def could_not_start(self, text: str, now: float) -> Ended:
@@ -275,6 +282,8 @@ class Lifecycle:
                 pass
 
     def _next_delay_s(self, now: float) -> float:
+        if self._was_killed and self._ready_at is not None:
+            return max(0.0, self._ready_at + BACKOFF_BASE_S - now)
         if self._ready_at is not None and now - self._ready_at >= STEADY_S:
             self.failures = 0
         delay = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** min(self.failures, 30))
@@ -283,6 +292,7 @@ class Lifecycle:
 
     def _forget_process(self) -> None:
         self._ready_at = None
+        self._was_killed = False
         self._fault = None
         self._doubts.clear()
 

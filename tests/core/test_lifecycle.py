@@ -86,6 +86,52 @@ def test_crash_loop_after_good_starts_is_visible() -> None:
     assert lifecycle.has_failed
 
 
+@pytest.mark.parametrize(("ready_for_s", "delay_s"), [(0.0, 0.5), (0.25, 0.25), (0.5, 0.0), (20.0, 0.0)])
+def test_one_that_is_killed_from_outside_is_started_at_once(ready_for_s: float, delay_s: float) -> None:
+    """Half a second after it was ready there is nothing to wait for, as often as it is killed."""
+    lifecycle = ready()
+    lifecycle.exited(-9, "", 5.0)
+    lifecycle.tick(5.0)
+    lifecycle.became_ready(6.0)
+    lifecycle.exited(-9, "", 6.0 + ready_for_s)
+    assert (lifecycle.retry_in_s(6.0 + ready_for_s), lifecycle.failures) == (delay_s, 0)
+
+
+def test_a_kill_from_outside_leaves_the_back_off_of_crashes_as_it_is() -> None:
+    """Neither does it lengthen the next wait, nor is what crashed before forgiven."""
+    lifecycle = ready()
+    crash(lifecycle, 2.0)
+    lifecycle.tick(10.0)
+    lifecycle.became_ready(11.0)
+    lifecycle.exited(-15, "", 12.0)
+    lifecycle.tick(12.0)
+    lifecycle.became_ready(13.0)
+    assert crash(lifecycle, 14.0) == 1.0
+
+
+@pytest.mark.parametrize("code", [-11, -6, 0, 1])
+def test_one_that_ends_by_its_own_fault_backs_off(code: int) -> None:
+    """SIGSEGV, SIGABRT and its own exit come again with the next process."""
+    lifecycle = ready()
+    lifecycle.exited(code, "", 5.0)
+    assert (lifecycle.retry_in_s(5.0), lifecycle.failures) == (0.5, 1)
+
+
+def test_one_that_teal_kills_for_a_fault_backs_off() -> None:
+    """SIGKILL for a failing probe is no kill from outside."""
+    lifecycle = ready()
+    lifecycle.fault("liveness", "GET / failed", 5.0)
+    lifecycle.exited(-9, "", 5.1)
+    assert lifecycle.failures == 1
+
+
+def test_one_that_is_killed_before_it_was_ready_backs_off() -> None:
+    """A kernel short of memory kills what loads a model that is too large, each time."""
+    lifecycle = Lifecycle()
+    lifecycle.exited(-9, "", 5.0)
+    assert (lifecycle.retry_in_s(5.0), lifecycle.failures) == (0.5, 1)
+
+
 def test_init_that_hangs_is_killed_and_named() -> None:
     """Past the time for init() the process is killed, and its exit is put down to that."""
     lifecycle = Lifecycle()

@@ -311,6 +311,7 @@ class Instance:
         tell("worker.exited", exit_status=code, reason=ended.reason, hint=ended.text, retry_in_s=retry_in_s)
         self._observer.ended(ended)
         self._tell_change(before)
+        self._change(self.lifecycle.tick)  # the next start may be due at once
 
     # What is looked at
 
