@@ -3,6 +3,8 @@
 from ipaddress import IPv6Address
 from typing import Literal
 
+from router.core.ledger import Claims
+
 ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors", "no_certificate", "handshake"]
 ConnectionCut = Literal["head_timeout", "not_read"]
 
@@ -17,36 +19,54 @@ class Admission:
     """Counts connections by client, and knows who may not have one more.
 
     A client is what `client_of` says; the empty one, behind a Unix socket or a trusted proxy, has no limit of its own.
+
+    Args:
+        places: What all proxies count together.
     """
 
-    def __init__(self) -> None:
-        self.number = 0
+    def __init__(self, places: Claims) -> None:
+        self.number = 0  # of this proxy
+        self._places = places
         self._by_client: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"Admission({self.number} connections of {len(self._by_client)} clients)"
 
-    def refusal(self, client: str, *, most: int, most_of_one: int) -> ConnectionRefusal | None:
-        """Why this client may not have one more connection; None if it may."""
-        if self.number >= most:
+    def admit(self, client: str, *, most: int, most_here: int, most_of_one: int) -> ConnectionRefusal | None:
+        """Count one more connection of this client, or say why it may not have it.
+
+        Args:
+            most: Of all proxies together.
+            most_here: Of this proxy.
+            most_of_one: Of this client, at this proxy.
+        """
+        if self.number >= most_here:
             return "too_many"
         if client and self._by_client.get(client, 0) >= most_of_one:
             return "too_many_of_address"
+        if not self._places.claim(1, most):
+            return "too_many"
+        self._count(client)
         return None
 
     def enter(self, client: str) -> None:
-        """One more connection."""
-        self.number += 1
-        self._by_client[client] = self._by_client.get(client, 0) + 1
+        """One more connection, which is there already."""
+        self._places.add(1)
+        self._count(client)
 
     def leave(self, client: str) -> None:
         """One connection less."""
+        self._places.give_back(1)
         self.number -= 1
         left = self._by_client[client] - 1
         if left:
             self._by_client[client] = left
         else:
             del self._by_client[client]
+
+    def _count(self, client: str) -> None:
+        self.number += 1
+        self._by_client[client] = self._by_client.get(client, 0) + 1
 
 
 def client_of(host: str) -> str:

@@ -24,9 +24,9 @@ SLACK_S = 0.005
 SILENT_S = 1.0
 #: nor for one that has left free what it was woken for, as often as this in a row that somebody looked.
 PATIENCE = 3
-#: Rows of the proxies themselves: when each was last heard of (its waits), and the bytes that its copies hold.
-BEATS, HELD_BYTES = 0, 1
-RESERVED = 2
+#: Rows of the proxies themselves: when each was last heard of (its waits), the bytes that its copies hold, its clients.
+BEATS, HELD_BYTES, CONNECTIONS = 0, 1, 2
+RESERVED = 3
 
 # Between a write and the read that must not overtake it. POSIX (4.12, memory synchronization) has both calls
 # synchronise memory; on x86 each of them is a locked instruction, on ARM a release followed by an acquire.
@@ -59,6 +59,7 @@ class Claims(Protocol):
     @property
     def own(self) -> int: ...
     def claim(self, amount: int, limit: int) -> bool: ...
+    def add(self, amount: int) -> None: ...
     def give_back(self, amount: int) -> None: ...
     def close(self) -> None: ...
 
@@ -77,6 +78,10 @@ class Count:
             return False
         self.own += amount
         return True
+
+    def add(self, amount: int) -> None:
+        """Count `amount` more, whatever the limit."""
+        self.own += amount
 
     def give_back(self, amount: int) -> None:
         """Count `amount` less."""

@@ -35,15 +35,13 @@ class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_between(limits: ProxyLimits, slot: int, slots: int) -> ProxyLimits:
-    """The limits for one of `slots` proxies: those that hold for the sum of all are divided, but none becomes 0."""
-    return msgspec.structs.replace(
-        limits,
-        max_connections=max(1, _share(limits.max_connections, slot, slots)),
-        max_connections_per_address=max(1, _share(limits.max_connections_per_address, slot, slots)),
-    )
+    """The limits for one of `slots` proxies: what they do not count together is divided, but never becomes 0."""
+    share_of_one = max(1, share(limits.max_connections_per_address, slot, slots))
+    return msgspec.structs.replace(limits, max_connections_per_address=share_of_one)
 
 
-def _share(total: int, slot: int, slots: int) -> int:
+def share(total: int, slot: int, slots: int) -> int:
+    """The part of `total` that is the slot's; the parts of all slots add up to it."""
     return total // slots + (slot < total % slots)
 
 

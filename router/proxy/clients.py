@@ -7,6 +7,7 @@ from typing import cast
 import structlog
 
 from router.core.admission import Admission
+from router.core.ledger import CONNECTIONS
 from router.core.stats import count
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
@@ -273,12 +274,12 @@ class Clients:
         self._runtime = runtime
         self._lane = FastLane(runtime, mirror) if has_fast_lane else None
         self._fast: set[FastConnection] = set()
-        self._opened = OpenConnections()
+        self._opened = OpenConnections(runtime.claims(CONNECTIONS))
         self._full = FullLaneServer(runtime, FullLane(runtime, mirror), self._opened)
         self._is_ticking = False
 
     def expect(self, client: str) -> FastConnection | ClientConnection:
-        """A connection for a socket that was accepted from `client`; `forget` it once it was made or never will be."""
+        """A connection for a socket of `client`, who was admitted; `forget` it once it was made or never will be."""
         self._runtime.totals.process.connections_opened += 1
         one = self._make(client, self.now(), self._runtime.limits.max_requests_per_connection)
         self._opened.expect(one)
@@ -358,11 +359,13 @@ class Clients:
         is_new = connection.head_since > 0
         head_since = connection.head_since if is_new else self.now()
         handler = self._full.make(connection.client, head_since, connection.requests_left, is_new=is_new)
+        if connection in self._fast:
+            self._fast.remove(connection)
+            self._opened.replaced(by=handler)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         if connection.is_stalled:
             handler.pause_writing()
-        self.lost(connection)
         for piece in pieces:
             handler.data_received(piece)
         if connection.is_half_closed and not handler.eof_received():

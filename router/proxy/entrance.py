@@ -14,7 +14,7 @@ from router.core.errors import NoDescriptors, RouterError, TooManyConnections
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.core.stats import count
-from router.core.wire import Encrypt
+from router.core.wire import Encrypt, share
 from router.proxy.clients import Clients, FastConnection
 from router.proxy.listener import Accepted
 from router.proxy.refused import RefusedConnection, answer_and_close
@@ -58,8 +58,14 @@ class Entrance:
 
     @property
     def max_connections(self) -> int:
-        """Clients that may be connected at a time: the limit, or what the process has descriptors for."""
+        """Clients that this process may have: the limit for all of them, or what it has descriptors for."""
         return min(self._runtime.limits.max_connections, self._affordable)
+
+    @property
+    def share_of_connections(self) -> int:
+        """The same, divided among the processes: the sum of their shares is what all of them may have together."""
+        most, ledger = self._runtime.limits.max_connections, self._runtime.ledger
+        return min(most if ledger is None else share(most, ledger.slot, ledger.slots), self._affordable)
 
     def encrypt(self, message: Encrypt) -> None:
         """Meet clients like this from now on; what is open stays as it is."""
@@ -76,10 +82,7 @@ class Entrance:
         """Let a client in if there is room for it."""
         connection, address = accepted
         client = self._client(address[0]) if isinstance(address, tuple) else ""
-        most_of_one = self._runtime.limits.max_connections_per_address
-        reason = self._clients.admission.refusal(client, most=self.max_connections, most_of_one=most_of_one)
-        if self._is_encrypted and self._context is None:
-            reason = "no_certificate"
+        reason = self._refusal_of(client)
         if reason is None:
             self._connect(_Arrival(connection, self._clients.expect(client), self._runtime.now()), self._context)
         else:
@@ -117,6 +120,18 @@ class Entrance:
         await asyncio.gather(*tasks, return_exceptions=True)
         for refused in list(self._refused):
             refused.abort()
+
+    def _refusal_of(self, client: str) -> ConnectionRefusal | None:
+        """Why a client may not come in; None if it is counted in."""
+        if self._is_encrypted and self._context is None:
+            return "no_certificate"
+        limits = self._runtime.limits
+        return self._clients.admission.admit(
+            client,
+            most=limits.max_connections,
+            most_here=self._affordable,
+            most_of_one=limits.max_connections_per_address,
+        )
 
     def _client(self, host: str) -> str:
         """Whom a connection counts for; all the clients of a trusted proxy have its address, so it has no limit."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from router.core.admission import Admission
+from router.core.ledger import Claims
 
 
 class ClientProtocol(Protocol):
@@ -13,17 +14,17 @@ class ClientProtocol(Protocol):
 
 
 class OpenConnections:
-    """Counts a connection from the moment it is accepted until it is lost."""
+    """Knows every connection from the moment it is admitted until it is lost."""
 
-    def __init__(self) -> None:
-        self.admission = Admission()
+    def __init__(self, places: Claims) -> None:
+        self.admission = Admission(places)
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._expected: set[ClientProtocol] = set()
 
     def expect(self, connection: ClientProtocol) -> None:
-        """It was accepted, and is made later or never."""
-        self._enter(connection)
+        """It was admitted, and is made later or never."""
+        self.all_closed.clear()
         self._expected.add(connection)
 
     def forget(self, connection: ClientProtocol) -> bool:
@@ -39,14 +40,15 @@ class OpenConnections:
         if connection in self._expected:
             self._expected.remove(connection)
         else:
-            self._enter(connection)
+            self.admission.enter(connection.client)
+            self.all_closed.clear()
+
+    def replaced(self, by: ClientProtocol) -> None:
+        """One is not heard of again, and this one of the same client is made in its place."""
+        self._expected.add(by)
 
     def lost(self, connection: ClientProtocol) -> None:
-        """It is closed, or another one has taken its place."""
+        """It is closed."""
         self.admission.leave(connection.client)
         if not self.admission.number:
             self.all_closed.set()
-
-    def _enter(self, connection: ClientProtocol) -> None:
-        self.admission.enter(connection.client)
-        self.all_closed.clear()

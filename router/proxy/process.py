@@ -153,7 +153,7 @@ class ProxyProcess:
             self._signs.tick(max(0.0, now - due))
             due = max(due, now - _STATS_EVERY_S)
             process.connections = self._clients.open_now
-            process.max_connections = self._entrance.max_connections
+            process.max_connections = self._entrance.share_of_connections
             self._mirror.measure()
             process.mirror_held_bytes = self._mirror.held_bytes
             self._checks.sweep()

@@ -2,44 +2,94 @@
 
 import pytest
 
-from router.core.admission import Admission, affordable_connections, client_of
+from router.core.admission import Admission, ConnectionRefusal, affordable_connections, client_of
+from router.core.ledger import CONNECTIONS, Count
+from tests.core.several_proxies import Proxies
+
+
+def admission() -> Admission:
+    """Of a proxy that is the only one."""
+    return Admission(Count())
+
+
+def admit(
+    admission: Admission, client: str = "", *, most: int = 9, most_here: int = 9, most_of_one: int = 9
+) -> ConnectionRefusal | None:
+    return admission.admit(client, most=most, most_here=most_here, most_of_one=most_of_one)
 
 
 def test_a_client_may_connect_while_there_is_room() -> None:
     """Up to the limit in all, whoever the others are."""
-    admission = Admission()
-    for client in ("10.0.0.1", "10.0.0.2", ""):
-        assert admission.refusal(client, most=3, most_of_one=3) is None
-        admission.enter(client)
-    assert admission.refusal("10.0.0.3", most=3, most_of_one=3) == "too_many"
-    admission.leave("10.0.0.2")
-    assert admission.refusal("10.0.0.3", most=3, most_of_one=3) is None
+    door = admission()
+    assert [admit(door, client, most=3) for client in ("10.0.0.1", "10.0.0.2", "")] == [None, None, None]
+    assert admit(door, "10.0.0.3", most=3) == "too_many"
+    door.leave("10.0.0.2")
+    assert admit(door, "10.0.0.3", most=3) is None
 
 
 def test_one_client_may_not_take_the_room_of_all() -> None:
     """Up to the limit of its own; others do not feel it."""
-    admission = Admission()
-    admission.enter("10.0.0.1")
-    admission.enter("10.0.0.1")
-    assert admission.refusal("10.0.0.1", most=9, most_of_one=2) == "too_many_of_address"
-    assert admission.refusal("10.0.0.2", most=9, most_of_one=2) is None
-    admission.leave("10.0.0.1")
-    assert admission.refusal("10.0.0.1", most=9, most_of_one=2) is None
+    door = admission()
+    assert [admit(door, "10.0.0.1", most_of_one=2) for _ in range(3)] == [None, None, "too_many_of_address"]
+    assert admit(door, "10.0.0.2", most_of_one=2) is None
+    door.leave("10.0.0.1")
+    assert admit(door, "10.0.0.1", most_of_one=2) is None
 
 
 def test_a_client_without_address_has_no_limit_of_its_own() -> None:
     """Whoever comes over a Unix socket is counted with all others only."""
-    admission = Admission()
-    admission.enter("")
-    assert admission.refusal("", most=2, most_of_one=1) is None
+    door = admission()
+    assert [admit(door, "", most=2, most_of_one=1) for _ in range(3)] == [None, None, "too_many"]
+
+
+def test_a_process_has_no_more_clients_than_it_has_descriptors_for() -> None:
+    """However much room there is with the others."""
+    door = admission()
+    assert [admit(door, most_here=1) for _ in range(2)] == [None, "too_many"]
 
 
 def test_a_client_that_left_is_forgotten() -> None:
     """Nothing is kept of addresses that were seen once."""
-    admission = Admission()
-    admission.enter("10.0.0.1")
-    admission.leave("10.0.0.1")
-    assert repr(admission) == "Admission(0 connections of 0 clients)"
+    door = admission()
+    admit(door, "10.0.0.1")
+    door.leave("10.0.0.1")
+    assert repr(door) == "Admission(0 connections of 0 clients)"
+
+
+def test_one_that_is_there_already_is_counted_whatever_the_limit() -> None:
+    """It takes a place from those that come later."""
+    door = admission()
+    door.enter("10.0.0.1")
+    assert admit(door, "10.0.0.2", most=1) == "too_many"
+
+
+def test_the_limit_holds_for_the_sum_of_all_proxies() -> None:
+    """One proxy may have all of it; who leaves one makes room at the other."""
+    proxies = Proxies(2)
+    first, second = (Admission(ledger.row(CONNECTIONS)) for ledger in proxies.ledgers)
+    assert [admit(first, most=3) for _ in range(3)] == [None, None, None]
+    assert admit(second, most=3) == "too_many"
+    first.leave("")
+    assert admit(second, most=3) is None
+    assert admit(first, most=3) == "too_many"
+
+
+def test_what_is_refused_for_another_reason_takes_no_place() -> None:
+    """A client that is over its own limit leaves the room of all as it was."""
+    proxies = Proxies(2)
+    first, second = (Admission(ledger.row(CONNECTIONS)) for ledger in proxies.ledgers)
+    admit(first, "10.0.0.1", most=2, most_of_one=1)
+    assert admit(first, "10.0.0.1", most=2, most_of_one=1) == "too_many_of_address"
+    assert admit(second, "10.0.0.2", most=2) is None
+
+
+def test_the_places_of_a_proxy_that_has_ended_are_free() -> None:
+    """Its clients have gone with it."""
+    proxies = Proxies(2)
+    first, second = (Admission(ledger.row(CONNECTIONS)) for ledger in proxies.ledgers)
+    admit(first, most=1)
+    proxies.end(0)
+    assert admit(second, most=1) is None
 
 
 @pytest.mark.parametrize(

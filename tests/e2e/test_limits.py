@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +30,15 @@ async def status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.write(REQUEST)
         return int((await reader.readuntil(b"\r\n\r\n")).split()[1])
     return 0
+
+
+async def asked_in_turn(teal: Teal, clients: list[Client], number: int) -> list[int]:
+    """Connect so many more clients, each after the one before it was answered; the statuses of their requests."""
+    statuses = []
+    for _ in range(number):
+        clients.append(await connected(teal))
+        statuses.append(await status_of(*clients[-1]))
+    return statuses
 
 
 async def close(clients: list[Client]) -> None:
@@ -86,8 +97,24 @@ async def test_limits_follow_the_file(serve, project: Project, upstreams: list[U
         return (await teal.metrics())["teal_max_connections"] == 2
 
     await until(is_lowered)
-    clients = [await connected(teal) for _ in range(20)]
-    statuses = [await status_of(*client) for client in clients]
-    assert sorted(set(statuses)) == [200, 503]
-    assert statuses.count(200) == 2
+    clients: list[Client] = []
+    assert await asked_in_turn(teal, clients, 20) == [200] * 2 + [503] * 18
+    await close(clients)
+
+
+async def test_the_room_of_a_killed_proxy_is_free(serve, project: Project, upstreams: list[Upstream]) -> None:
+    """Two clients have all the room of two proxies; after both were killed, others may have it."""
+    project.endpoint["deployments"]["blue"] = {"upstreams": [upstreams[0].address]}
+    project.data["proxy"] = {"processes": 2}
+    project.data["limits"]["max_connections"] = 2
+    teal = await serve(project.save())
+    await teal.said(r'"proxy\.serving".*"proxy-0"')
+    await teal.said(r'"proxy\.serving".*"proxy-1"')
+    clients: list[Client] = []
+    assert await asked_in_turn(teal, clients, 3) == [200, 200, 503]
+    for pid in [started["pid"] for started in teal.events("proxy.started")]:
+        os.kill(pid, signal.SIGKILL)
+    for reader, _ in clients:
+        await reader.read()  # until the end
+    assert await asked_in_turn(teal, clients, 3) == [200, 200, 503]
     await close(clients)

@@ -210,7 +210,7 @@ async def test_the_first_line_says_how_it_serves(serve, project: Project) -> Non
     for name in ("proxy-0", "proxy-1"):
         await teal.said(rf'"proxy\.serving".*"{name}"')  # it has the table, as the daemon knows, and opens its door
     told = [(each["process"], each["request_path"], each["max_connections"]) for each in teal.events("proxy.serving")]
-    assert sorted(told) == [("proxy-0", request_path, 50), ("proxy-1", request_path, 50)]
+    assert sorted(told) == [("proxy-0", request_path, 100), ("proxy-1", request_path, 100)]
 
 
 async def test_a_stop_is_told_step_by_step(serve, project: Project) -> None:
