@@ -68,7 +68,7 @@ def text(found: Finding) -> str:
         return f"{found.fault} ({found.lane} lane): skipped: {found.skipped}"
     before, after = found.rss_bytes
     lines = [
-        f"{found.fault} ({found.lane} lane), {found.seconds:.0f} s",
+        f"{found.fault} ({found.lane} lane, {found.request_path}), {found.seconds:.0f} s",
         f"  {found.requests} requests, {found.failed} failed {found.failures or ''}, "
         f"{found.retried} retried, {found.dropped} copies dropped",
         "  p50 {:.2f} -> {:.2f} ms, p99 {:.2f} -> {:.2f} ms, at most {:.0f}".format(
@@ -90,7 +90,9 @@ def record(found: Sequence[Finding], path: Path) -> None:
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
         figures = finding.record() | {"holds": finding.holds, "taken_at": taken_at}
         kept[f"{finding.fault}, {finding.lane} lane"] = figures
-    path.write_text(json.dumps({"machine": machine(), "findings": kept}, indent=1) + "\n")
+    # Whether teal was compiled is told by each finding: this process runs none of it, and findings are of many days.
+    where = {name: value for name, value in machine().items() if name != "teal"}
+    path.write_text(json.dumps({"machine": where, "findings": kept}, indent=1) + "\n")
 
 
 def names(given: str) -> list[str]:

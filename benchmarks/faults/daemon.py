@@ -180,6 +180,11 @@ class Daemon:
     def proxy_pids(self) -> list[int]:
         return [proxy["pid"] for proxy in self.status()["proxies"] if proxy["pid"]]
 
+    @property
+    def request_path(self) -> str:
+        """Whether the proxies that run now run machine code, as they say themselves."""
+        return " and ".join(sorted({proxy["request_path"] for proxy in self.status()["proxies"]}))
+
     def pids(self) -> list[int]:
         """The control process and all that it started."""
         return self._running.pids()

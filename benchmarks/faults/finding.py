@@ -59,6 +59,7 @@ class Finding:
     fds: tuple[int, int] = (0, 0)
     checks: list[Check] = field(default_factory=list)
     skipped: str = ""
+    request_path: str = ""  # compiled or interpreted, as each proxy says of itself
 
     @property
     def holds(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faults.daemon import Daemon, config, managed
 from faults.finding import MB, Finding, Soak
-from faults.rig import P99_WITHIN_PERCENT, Rig
+from faults.rig import CALM_RATE, P99_WITHIN_PERCENT, Rig
 from harness.processes import PinnedProcess, accepts, free_port
 
 BAD_TARGET = Path(__file__).parent / "bad_target.py"
@@ -44,7 +44,7 @@ def mirror(soak: Soak, way: str) -> Finding:
         stack.callback(target.stop)
         target.wait_until(lambda: accepts(socket.AF_INET, ("127.0.0.1", port)))
         daemon.start()
-        rig = stack.enter_context(Rig(soak, daemon))
+        rig = stack.enter_context(Rig(soak, daemon, rate=CALM_RATE))
         rig.rounds(lambda: _copy(daemon, PERCENT), lambda: _copy(daemon, 0))
         copies = daemon.metric("teal_mirror_requests_total")
         sent = daemon.metric("teal_mirror_requests_total", outcome="sent")

@@ -24,9 +24,12 @@ PATIENCE_S = 90.0
 POLL_S = 0.05
 #: Between what a process does and when another one's clock says so.
 MARGIN_S = 0.1
-ROUNDS = 3
+#: Of spells that are compared.
+ROUNDS, SPELL_S = 12, 2.0
 P99_WITHIN_PERCENT = 10
 RATE = 1000
+#: Where spells are compared: half of that, so that clients, router and workers have idle time between requests.
+CALM_RATE = 500
 #: Of the rate that is asked for.
 LEAST_RATIO = 0.9
 
@@ -107,28 +110,35 @@ class Rig:
         """A spell without a fault."""
         if self._before is None:
             self._before = self.daemon.held()
-        with self._spell(self._quiet):
+        with self._watched(), self._spell(self._quiet):
             time.sleep(self._soak.seconds / 2 if seconds is None else seconds)
         return self._quiet[-1]
 
     @contextlib.contextmanager
     def fault(self) -> Iterator[float]:
         """A spell under the fault; gives the time at which it has lasted long enough."""
-        with PeakMemory(self.daemon.held) as peak, self._spell(self._fault):
+        with self._watched(), self._spell(self._fault):
             yield time.monotonic() + self._soak.seconds
-        self._peak_rss_bytes = max(self._peak_rss_bytes, peak.rss_bytes)
 
-    def rounds(self, begin: Callable[[], None], end: Callable[[], None], *, settle_s: float = 0.5) -> None:
-        """Quiet spells and such with the fault in turns."""
-        spell_s = max(1.0, self._soak.seconds / ROUNDS)
-        for _ in range(ROUNDS):
-            time.sleep(settle_s)
-            self.quiet(spell_s)
+    def rounds(
+        self,
+        begin: Callable[[], None],
+        end: Callable[[], None],
+        *,
+        number: int = ROUNDS,
+        spell_s: float = SPELL_S,
+        settle_s: float = 0.5,
+    ) -> None:
+        """Quiet spells and such with the fault in turns; the first and the last are quiet."""
+        self.quiet(spell_s)
+        for _ in range(number):
             begin()
             time.sleep(settle_s)
             with self.fault():
                 time.sleep(spell_s)
             end()
+            time.sleep(settle_s)
+            self.quiet(spell_s)
 
     def contrast(self) -> Contrast:
         """End the load; the p99 of quiet spells beside that of such with the fault."""
@@ -168,6 +178,7 @@ class Rig:
             rss_bytes=(before.rss_bytes, after.rss_bytes),
             peak_rss_bytes=self._peak_rss_bytes,
             fds=(before.fds, after.fds),
+            request_path=self.daemon.request_path,
         )
         rate = len(quiet) / sum(span.seconds for span in self._quiet)
         found.check(
@@ -183,6 +194,13 @@ class Rig:
         live = [name for name, weight in self.daemon.endpoint["traffic"].items() if weight]
         attempts = sum(self.daemon.metric("teal_upstream_failures_total", deployment=name) for name in live)
         return max(0, int(attempts) - failures["424"] - failures["408"])
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Look at the memory, in quiet spells too: to be looked at costs both kinds the same."""
+        with PeakMemory(self.daemon.held) as peak:
+            yield
+        self._peak_rss_bytes = max(self._peak_rss_bytes, peak.rss_bytes)
 
     @contextlib.contextmanager
     def _spell(self, spells: list[Span]) -> Iterator[None]:

@@ -11,11 +11,13 @@ from pathlib import Path
 from faults.daemon import Daemon, config, managed
 from faults.finding import Finding, Soak, skipped
 from faults.gang import Gang
-from faults.rig import P99_WITHIN_PERCENT, Rig, wait_until
+from faults.rig import CALM_RATE, P99_WITHIN_PERCENT, Rig, wait_until
 from harness.processes import PinnedProcess, accepts, free_port
 
 SLOW = 10_000
 NEVER_READ = 1_000
+#: Of the crowd, which takes seconds to come.
+ROUNDS, SPELL_S = 5, 4.0
 HEALTHY = 60  # and what asks the admin site
 PROCESSES = 2
 ROOM = 14_000
@@ -79,9 +81,10 @@ def _crowded(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_flooding(port, folder))
         daemon.start()
-        rig = stack.enter_context(Rig(soak, daemon))
+        rig = stack.enter_context(Rig(soak, daemon, rate=CALM_RATE))
         stack.callback(crowd.stop)
-        rig.rounds(lambda: _come(crowd, daemon, clients), lambda: _leave(crowd, daemon), settle_s=settle_s)
+        come, leave = lambda: _come(crowd, daemon, clients), lambda: _leave(crowd, daemon)
+        rig.rounds(come, leave, number=ROUNDS, spell_s=SPELL_S, settle_s=settle_s)
         _come(crowd, daemon, clients)
         are_cut = wait_until(lambda: _timed_out(daemon, reasons) >= clients)
         _leave(crowd, daemon)

@@ -1,5 +1,6 @@
 """What a steady load found: its requests by when they were sent, what became of them and how long that took."""
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,10 +86,12 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """The p99 of some spells under a fault beside that of the quiet spells between them, in milliseconds.
+    """The p99 of spells under a fault beside that of the quiet spells around them, in milliseconds.
 
-    A single p99 of a shared machine is off by a factor of two now and then, so spells alternate, each faulty one is
-    compared with the quiet one before it, and the median of the ratios counts.
+    A shared machine has slower and faster minutes, and a single p99 of it is off by a factor of two now and then. So
+    spells are short, many, and alternate, beginning and ending with a quiet one: each under the fault is compared with
+    the geometric mean of its two neighbours, which cancels a drift, and the median of the ratios counts, which does not
+    mind a few spells that something else disturbed.
     """
 
     quiet_ms: Sequence[float]
@@ -102,14 +105,26 @@ class Contrast:
         return cls(p99s(quiet), p99s(fault))
 
     @property
+    def ratios(self) -> list[float]:
+        """Of each spell under the fault."""
+        neighbours = zip(self.fault_ms, self.quiet_ms[:-1], self.quiet_ms[1:], strict=True)
+        return [fault / math.sqrt(before * after) for fault, before, after in neighbours]
+
+    @property
     def ratio(self) -> float:
-        return statistics.median(f / q for q, f in zip(self.quiet_ms, self.fault_ms, strict=True))
+        return statistics.median(self.ratios)
+
+    @property
+    def error(self) -> float:
+        """By how much of itself the ratio may be off: the standard error of the median."""
+        logs = [math.log(ratio) for ratio in self.ratios]
+        return math.sqrt(math.pi / 2) * statistics.stdev(logs) / math.sqrt(len(logs))
 
     def is_within(self, percent: float) -> bool:
-        """Whether the fault costs no more than this, or the quiet spells differ by more among themselves."""
-        allowed = 1 + percent / 100
-        return self.ratio <= allowed or statistics.median(self.fault_ms) <= max(self.quiet_ms) * allowed
+        """Whether the fault costs no more than this."""
+        return self.ratio <= 1 + percent / 100
 
     def __str__(self) -> str:
-        quiet, fault = (", ".join(f"{ms:.1f}" for ms in spells) for spells in (self.quiet_ms, self.fault_ms))
-        return f"p99 {fault} ms against {quiet}, ratio {self.ratio:.2f}"
+        quiet, fault = statistics.median(self.quiet_ms), statistics.median(self.fault_ms)
+        spells = f"{len(self.fault_ms)} spells each"
+        return f"p99 {fault:.2f} ms against {quiet:.2f}, ratio {self.ratio:.2f} give or take {self.error:.2f}, {spells}"

@@ -62,6 +62,7 @@ class ProxyStatus:
             name=f"proxy-{self.slot}",
             pid=self.pid or 0,
             generation=self.generation,
+            request_path=self.stats.request_path,
             connections=self.stats.connections,
             loop_lag_s=self.stats.loop_lag_s,
         )

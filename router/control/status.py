@@ -76,11 +76,16 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One proxy process and the newest generation that it has applied."""
+    """One proxy process and the newest generation that it has applied.
+
+    Attributes:
+        request_path: `compiled` or `interpreted`; empty until it has told.
+    """
 
     name: str
     pid: int
     generation: int
+    request_path: str = ""
     connections: int = 0
     loop_lag_s: float = 0.0
 

@@ -179,8 +179,9 @@ class Vitals(msgspec.Struct):
 
 
 class ProcessStats(Vitals):
-    """One proxy process. The counters of several are added up, its vitals are shown per process."""
+    """One proxy process. The counters of several are added up; vitals and `request_path` are shown per process."""
 
+    request_path: str = ""  # compiled or interpreted
     connections: int = 0
     max_connections: int = 0
     connections_opened: int = 0

@@ -58,6 +58,7 @@ class ProxyProcess:
         self._writer = options.log
         self._ledger = options.ledger
         self._runtime = Runtime(AccessLog(self._writer, options.log_style), self._ledger)
+        self._runtime.totals.process.request_path = "compiled" if compiled.is_used() else "interpreted"
         self._signs = VitalSigns(self._runtime.totals.process)
         self._mirror = Mirror(self._runtime)
         self._checks = ReturnChecks(self._runtime)
@@ -93,7 +94,7 @@ class ProxyProcess:
         log.info(
             "proxy.serving",
             generation=self._runtime.table.generation,
-            request_path="compiled" if compiled.is_used() else "interpreted",
+            request_path=self._runtime.totals.process.request_path,
             has_fast_lane=self._options.has_fast_lane,
             max_connections=self._entrance.max_connections,
         )

@@ -211,6 +211,8 @@ async def test_the_first_line_says_how_it_serves(serve, project: Project) -> Non
         await teal.said(rf'"proxy\.serving".*"{name}"')  # it has the table, as the daemon knows, and opens its door
     told = [(each["process"], each["request_path"], each["max_connections"]) for each in teal.events("proxy.serving")]
     assert sorted(told) == [("proxy-0", request_path, 100), ("proxy-1", request_path, 100)]
+    await teal.counted("teal_max_connections", 100)  # both have reported
+    assert [proxy["request_path"] for proxy in (await teal.status())["proxies"]] == [request_path, request_path]
 
 
 async def test_a_stop_is_told_step_by_step(serve, project: Project) -> None:
