@@ -1,4 +1,4 @@
-"""Another protocol on a request's connection: which of those that a client offers go on, and which was taken.
+"""Another protocol on a connection: which of those that a client offers go on, and which is taken or required.
 
 Source: RFC 9110, 7.8 (Upgrade); RFC 9113, 3.1, on why `h2c` must not pass an intermediary that does not speak it.
 """
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from router.core.headers import RawHeaders, single
 
 SWITCHING = 101
+UPGRADE_REQUIRED = 426
 
 _PROTOCOL = re.compile(r"[\w!#$%&'*+.^`|~-]+(?:/[\w!#$%&'*+.^`|~-]+)?", re.ASCII)
 # Who speaks one of these to an instance speaks HTTP with it, past everything that the router does with a request.
@@ -50,6 +51,12 @@ def upgrade_taken(headers: RawHeaders, offered: Collection[bytes]) -> bytes | No
     if named[0].lower() not in {protocol.lower() for protocol in offered}:
         return None
     return named[0]
+
+
+def required_upgrades(headers: RawHeaders) -> tuple[bytes, ...]:
+    """The lines of an answer with 426 that say what it requires: it must have them (RFC 9110, 15.5.22)."""
+    named = b", ".join(_tokens(headers, b"upgrade"))
+    return (b"connection: Upgrade", b"upgrade: " + named) if named else ()
 
 
 def _is_for_this_hop(headers: RawHeaders) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from router.core.headers import AnswerFields, read_answer, read_plain_answer
-from router.core.upgrades import SWITCHING, upgrade_taken
+from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades, upgrade_taken
 
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
@@ -246,6 +246,8 @@ class UpstreamConnection:
             return
         self._has_head = True
         fields = read_answer(headers)
+        if status == UPGRADE_REQUIRED:
+            fields.lines.extend(required_upgrades(headers))
         if fields.is_chunked and self._parser.get_http_version() != "1.1":  # faulty framing (RFC 9112, 6.1)
             self._is_reusable = False
         has_body = not self._expects_no_body and status not in _NO_BODY

@@ -360,3 +360,35 @@ async def test_an_upgrade_is_not_taken_up(proxy: Proxy, peer, raw, protocol: str
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nconnection: close\r\n" in answer
     assert instance.seen[0].values("upgrade") + instance.seen[0].values("connection") == []
+
+
+# 15.5.22: 426
+
+
+@pytest.mark.parametrize("model_errors", ["passthrough", "azure"])
+async def test_an_answer_that_requires_an_upgrade_says_which(proxy: Proxy, peer, raw, model_errors: str) -> None:
+    """What the instance requires is said to the client as this hop's own words, also where 426 becomes 424."""
+    refusal = (
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: HTTP/3.0, websocket\r\nConnection: Upgrade, X-Hop\r\n"
+        b"X-Hop: 1\r\nContent-Length: 3\r\n\r\nno!"
+    )
+    proxy.apply(endpoint(deployment("blue", await peer(says(refusal))), model_errors=model_errors))
+    one = await raw()
+    await one.send(post() * 2)
+    for _ in range(2):
+        _, head, body = await one.answer()
+        assert body == b"no!"
+        assert (fields(head)[b"upgrade"], fields(head)[b"connection"]) == (b"HTTP/3.0, websocket", b"Upgrade")
+        assert b"x-hop" not in fields(head)
+
+
+async def test_an_upgrade_that_is_required_by_nobody_is_not_made_up(proxy: Proxy, peer, raw) -> None:
+    """An instance that names none is at fault; and one that only advertises speaks to its own client, the router."""
+    silent = b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n"
+    advertised = b"HTTP/1.1 400 Bad Request\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"
+    for answer in (silent, advertised):
+        proxy.apply(endpoint(deployment("blue", await peer(says(answer))), model_errors="passthrough"))
+        one = await raw()
+        await one.send(post())
+        _, head, _ = await one.answer()
+        assert b"upgrade" not in head.lower().partition(b"\r\n")[2]

@@ -117,13 +117,14 @@ async def test_a_refused_offer_is_answered_as_usual(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw, model_errors: str, status: int
 ) -> None:
     """The instance's status, as every other one, and its body; then the connection ends."""
-    refusal = b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 3\r\n\r\nno!"
+    wanted = b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"
+    refusal = b"HTTP/1.1 426 Upgrade Required\r\n" + wanted + b"Content-Length: 3\r\n\r\nno!"
     proxy.apply(endpoint(switchable(await peer(says(refusal))), model_errors=model_errors))
     one = await raw()
     await one.send(get())
     code, head, body = await one.answer()
     assert (code, body, fields(head)[b"connection"]) == (status, b"no!", b"close")
-    assert fields(head)[b"sec-websocket-version"] == b"13"
+    assert (fields(head)[b"sec-websocket-version"], fields(head)[b"upgrade"]) == (b"13", b"websocket")
     assert await one.rest() == b""
 
 
