@@ -31,6 +31,7 @@ from router.control.commands.plans import (
     explained,
     given_fields,
     targets_of,
+    unheeded_shares,
 )
 from router.control.config.edit import Edit
 from router.control.config.load import Loaded
@@ -68,6 +69,7 @@ class _Work(NamedTuple):
         explain: How problems and warnings read that come of it.
         commit: What is to be stored before the file is written; called in a thread.
         replaces: Nothing is left of what earlier commands made of the target; otherwise the changes add up.
+        definition: Of a deployment, whose shares are to be warned of.
     """
 
     target: Target
@@ -75,6 +77,7 @@ class _Work(NamedTuple):
     explain: Callable[[Problem], Problem]
     commit: Callable[[], object] = lambda: None
     replaces: bool = False
+    definition: Definition | None = None
 
 
 class Commands:
@@ -244,7 +247,8 @@ class Commands:
             return deployment_edits(loaded, target, change, definition, take_in)
 
         explain = partial(explained, target=target, change=change, definition=definition)
-        work = _Work(target, plan, explain, take_in.commit, replaces=definition is not None)
+        warned_of = None if change.all_traffic else definition
+        work = _Work(target, plan, explain, take_in.commit, replaces=definition is not None, definition=warned_of)
         operation = await self._run(command, work, all_traffic=change.all_traffic)
         self._follow(operation.id, self._follow_deployment(operation.id, target, all_traffic=change.all_traffic))
         return operation
@@ -405,11 +409,13 @@ def _unplaced(problem: Problem) -> Problem:
 
 def _warnings(loaded: Loaded, work: _Work) -> tuple[str, ...]:
     path = work.target.spelled(loaded).path
-    return tuple(
-        str(work.explain(warning))
+    kept = (
+        work.explain(warning)
         for warning in loaded.warnings
         if warning.key[: len(path)] == path and (work.target.deployment or "deployments" not in warning.key)
     )
+    unheeded = unheeded_shares(loaded, work.target, work.definition) if work.definition is not None else ()
+    return tuple(map(str, (*kept, *unheeded)))
 
 
 def _as_refusal(error: Refusal | StateError) -> Refusal:

@@ -1,6 +1,6 @@
 """What a command makes of the config file: the edits, from what the file says and what the command was given."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,8 @@ from router.core import rules
 TakeIn = Callable[[Mapping[str, object]], Mapping[str, object]]
 
 _WEIGHTS = ("traffic", "mirror_traffic")
+#: What `show` prints of a deployment's share, and which weights of its endpoint it comes from.
+_SHARES = {"traffic_percent": "traffic", "mirror_percent": "mirror_traffic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,16 @@ def deployment_edits(
         *(Set(path=_in_file(loaded, target, path), value=value) for path, value in placed.items()),
         *(Remove(path=_in_file(loaded, target, split(field))) for field in change.remove),
     ]
+
+
+def unheeded_shares(loaded: Loaded, target: Target, definition: Definition) -> Iterator[Problem]:
+    """Shares that a definition of a deployment names and that it has not: the endpoint gives them."""
+    target = target.spelled(loaded)
+    endpoint = target.config(loaded)
+    for field, weights in _SHARES.items():
+        share = rules.plain_number(getattr(endpoint, weights).get(target.deployment, 0))
+        if field in definition.fields and definition.fields[field] != share:
+            yield definition.problem((field,), f"has no effect: it is {share}, and follows the endpoint's {weights}")
 
 
 def all_traffic_edits(loaded: Loaded, target: Target) -> list[Edit]:

@@ -107,6 +107,15 @@ async def test_a_command_is_an_edit_of_the_file(daemon: Daemon) -> None:
     assert (ended.status, ended.generation) == ("Succeeded", 7)
 
 
+async def test_a_share_in_a_definition_is_warned_of(daemon: Daemon) -> None:
+    """It is no deployment's to change."""
+    change = Change(definition="upstreams: ['http://127.0.0.1:9']\ntraffic_percent: 10\n", file="/own.yml")
+    operation = await daemon.commands.put_deployment("churn", "blue", change)
+    assert (await daemon.ended(operation)).warnings == (
+        "/own.yml:2: traffic_percent: has no effect: it is 0, and follows the endpoint's traffic",
+    )
+
+
 async def test_what_is_refused_leaves_no_operation(daemon: Daemon) -> None:
     """And no edit."""
     with pytest.raises(NotFound, match="there is no endpoint chrun; there is churn"):

@@ -17,6 +17,7 @@ from router.control.commands.plans import (
     deployment_edits,
     endpoint_edits,
     explained,
+    unheeded_shares,
 )
 from router.control.config.edit import Edit, Remove, Set, edit_text
 from router.control.config.load import ConfigError, Loaded, load_content
@@ -560,6 +561,24 @@ def test_an_unknown_field_of_the_definition_is_told_with_its_line() -> None:
     assert problems_explained(GREEN, Change(), definition({**UPSTREAM, "instnce_count": 1})) == [
         f"{OWN_FILE}:2: instnce_count: unknown field; did you mean instance_count?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "expected"),
+    [
+        ("BLUE", {"traffic_percent": 90, "mirror_percent": 0}, []),
+        ("blue", {"traffic_percent": 30}, ["traffic_percent: has no effect: it is 90"]),
+        ("green", {"traffic_percent": "10"}, ["traffic_percent: has no effect: it is 10"]),
+        ("grey", {"mirror_percent": 5}, ["mirror_percent: has no effect: it is 0"]),
+    ],
+)
+def test_shares_that_a_deployment_has_not_are_warned_of(
+    name: str, shares: dict[str, object], expected: list[str]
+) -> None:
+    """What `show` prints may be given back; who writes another number means to move traffic, and is told how."""
+    warnings = unheeded_shares(loaded(), Target(endpoint="churn", deployment=name), definition(shares))
+    told = [str(warning).partition(", and follows the endpoint's ")[0] for warning in warnings]
+    assert told == [f"{OWN_FILE}:1: {text}" for text in expected]
 
 
 def test_instances_that_are_no_list_are_not_taken_for_what_show_prints() -> None:
