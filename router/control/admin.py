@@ -27,6 +27,8 @@ log = structlog.get_logger()
 _SHUTDOWN_S = 1.0
 # These tell nothing that is worth a token: an empty page, and that the process works.
 _OPEN_PATHS = frozenset({"/", "/healthz"})
+#: Why `/readyz` answers 503; the body has the reasons in words.
+NOT_READY = "not_ready"
 
 
 class AdminError(Exception):
@@ -150,7 +152,10 @@ class AdminSite:
 
     async def _serve_readiness(self, _request: web.Request) -> web.Response:
         reasons = self._readiness()
-        return web.Response(text="\n".join(reasons or ["ready"]) + "\n", status=503 if reasons else 200)
+        if not reasons:
+            return web.Response(text="ready\n")
+        headers = {"x-teal-reason": NOT_READY}
+        return web.Response(text="\n".join(reasons) + "\n", status=503, headers=headers)
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
         source = self._metrics()
@@ -237,9 +242,9 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 async def _tell_refusal(request: web.Request, response: web.StreamResponse) -> None:
-    """Log the reason that the answer carries, if it is a refusal."""
+    """Log the reason that the answer carries, if it is a refusal; probes ask too often for theirs to be news."""
     reason = response.headers.get("x-teal-reason")
-    if reason is not None:
+    if reason is not None and reason != NOT_READY:
         log.info("admin.refused", method=request.method, path=request.path, status=response.status, reason=reason)
 
 

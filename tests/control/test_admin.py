@@ -110,7 +110,21 @@ async def test_not_ready_with_reasons(start: Start, daemon: Daemon) -> None:
     """Each reason has a line."""
     daemon.reasons = ["churn/blue: no ready instance", "proxy-1: generation 6, expected 7"]
     expected = "churn/blue: no ready instance\nproxy-1: generation 6, expected 7\n"
-    assert await get(await start(), "/readyz") == (503, expected)
+    site = await start()
+    assert await get(site, "/readyz") == (503, expected)
+
+
+async def test_not_ready_has_a_reason_for_programs(start: Start, daemon: Daemon) -> None:
+    """As every refusal has; it is not in the log, since probes ask all the time."""
+    daemon.reasons = ["churn/blue: no ready instance"]
+    site = await start()
+    with capture_logs() as logs:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{site.port}/readyz") as response,
+        ):
+            assert (response.status, response.headers["x-teal-reason"]) == (503, "not_ready")
+    assert [entry["event"] for entry in logs] == []
 
 
 async def test_metrics_are_served(start: Start) -> None:
