@@ -150,6 +150,9 @@ class ClientConnection(EndingConnection):
             self.watch(EMPTY_PAYLOAD)
             self._is_busy = False
             self._idle_since = self._runtime.now()
+            if self.has_begun_next and not self._messages:
+                self._has_begun_head = True
+                self._head_since = self._idle_since  # as long as we were busy, it was not due
             self.end()
 
     async def _is_read(self, request: BaseRequest) -> bool:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import pytest
 
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
-from tests.proxy.waiting import until, watch_end
+from tests.proxy.waiting import answer_when, until, watch_end
 
 StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
@@ -45,6 +46,46 @@ async def test_an_unfinished_head_after_a_request_is_cut(proxy: Proxy, peer: Sta
     proxy.clients.sweep()
     assert await client.rest() == b""
     assert [line["response_code"] for line in proxy.access_log()] == [200]
+
+
+@pytest.mark.parametrize("is_at_once", [True, False], ids=["in one read", "in two"])
+async def test_an_unfinished_head_behind_a_request_is_cut(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, is_at_once: bool
+) -> None:
+    """It is due once the request before it was answered, and not while that is at work."""
+    gate = asyncio.Event()
+    one = await peer(answer_when(gate))
+    proxy.apply(endpoint(deployment("blue", one)), limits=ProxyLimits(head_timeout_s=0.0))
+    client = await raw()
+    begun = b"POST /sc"
+    await client.send(post() + begun if is_at_once else post())
+    await one.requests(1)
+    if not is_at_once:
+        await client.send(begun)
+        other = await raw()
+        await other.send(b"GET /nothing HTTP/1.1\r\nHost: teal\r\n\r\n")
+        await other.answer()  # so it has been read
+        await other.close()
+    proxy.clients.sweep()
+    gate.set()
+    assert (await client.answer())[0] == 200
+    await until(lambda: proxy.stats().in_flight == 0)
+    proxy.clients.sweep()
+    assert await client.rest() == b""
+    assert proxy.runtime.totals.process.connections_cut == {"head_timeout": 1}
+    assert [line["response_code"] for line in proxy.access_log() if line["path"] != "/nothing"] == [200]
+
+
+async def test_line_ends_behind_a_request_are_no_head(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Old clients send one behind a body: theirs is an idle connection."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
+    client = await raw()
+    await client.send(post() + b"\r\n")
+    assert (await client.answer())[0] == 200
+    await until(lambda: proxy.clients.busy_now == 0)
+    proxy.clients.sweep()
+    await client.send(post())
+    assert (await client.answer())[0] == 200
 
 
 async def test_a_head_that_is_complete_is_not_late(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
