@@ -3,11 +3,13 @@
 Run as a program; ends on SIGTERM. It says `ready` once all were connected. One that ends is followed by another.
 
 Thousands of them have one core with the router and those whose latency is measured, so nothing is done for each of them
-but its own system calls: one `epoll`, no tasks, no timers, and the bytes that they send are spread over the second.
+but its own system calls: one `epoll`, no tasks, no timers. The bytes that they send are spread over the second, as with
+clients that know nothing of each other; a crowd that sends in step would be felt for its step, not for its size.
 """
 
 import argparse
 import json
+import random
 import select
 import signal
 import socket
@@ -19,8 +21,9 @@ from urllib.parse import SplitResult, urlsplit
 from harness.steady import READY
 
 BYTE_EVERY_S = 1.0
-TICK_S = 0.01
-CONNECTING_PER_TICK = 20
+SLOTS = 1000  # of that time, in one of which each client sends
+TICK_S = 0.001
+CONNECTING_PER_TICK = 5
 AGAIN_S = 0.5
 SMALL_WINDOW_BYTES = 4096
 SLOW_BYTES = 430
@@ -81,7 +84,8 @@ class Crowd:
         self._epoll = select.epoll()
         self._guests: dict[int, Guest] = {}
         self._absent = deque((0.0, way) for way in wanted)  # and from when on they come
-        self._slow: deque[tuple[float, Guest]] = deque()  # and when their next byte is due
+        self._slow: list[list[Guest]] = [[] for _ in range(SLOTS)]  # by when in each round they send a byte
+        self._slot = _slot_at(time.monotonic())  # of all rounds so far; the next one is due
 
     def run(self, until_connected: int | None = None) -> None:
         """Go on until it is over, or until so many have been connected."""
@@ -122,7 +126,7 @@ class Crowd:
         if guest.way.at_once:
             guest.connection.send(guest.way.at_once)
         if guest.way.slowly:
-            self._slow.append((time.monotonic() + BYTE_EVERY_S, guest))
+            random.choice(self._slow).append(guest)
 
     def _read(self, guest: Guest) -> None:
         try:
@@ -134,17 +138,22 @@ class Crowd:
             self._end(guest, _status(guest.answer) or CLOSED)
 
     def _drip(self, now: float) -> None:
-        while self._slow and self._slow[0][0] <= now:
-            due, guest = self._slow.popleft()
-            if guest.is_gone:
-                continue
-            try:
-                guest.connection.send(guest.way.slowly[guest.sent : guest.sent + 1])
-            except OSError:
-                continue  # epoll will say so
-            guest.sent += 1
-            if guest.sent < len(guest.way.slowly):
-                self._slow.append((due + BYTE_EVERY_S, guest))
+        due = _slot_at(now)
+        for slot in range(max(self._slot, due - SLOTS), due):
+            place = slot % SLOTS
+            self._slow[place] = [guest for guest in self._slow[place] if self._goes_on(guest)]
+        self._slot = due
+
+    def _goes_on(self, guest: Guest) -> bool:
+        """Send a byte; return whether there are more."""
+        if guest.is_gone:
+            return False
+        try:
+            guest.connection.send(guest.way.slowly[guest.sent : guest.sent + 1])
+        except OSError:
+            return False  # epoll will say so
+        guest.sent += 1
+        return guest.sent < len(guest.way.slowly)
 
     def _end(self, guest: Guest, outcome: str) -> None:
         guest.is_gone = True
@@ -156,6 +165,10 @@ class Crowd:
     def staying(self) -> Counter[str]:
         """How those that are connected were answered so far."""
         return Counter(status for guest in self._guests.values() if (status := _status(guest.answer)))
+
+
+def _slot_at(now: float) -> int:
+    return int(now / BYTE_EVERY_S * SLOTS)
 
 
 def _status(answer: bytes | bytearray) -> str:
