@@ -1,6 +1,8 @@
 cdef class Deadlines:
     cdef object _now
+    cdef double _precision_s
     cdef dict _waiting
+    cdef list _due
     cdef bint _is_armed
 
     cpdef add(self, object one)

@@ -1,11 +1,17 @@
 """One coarse timer for everything that must end in time."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 #: How late an end may come. A timer of its own for each request would cost a tenth of what the request costs.
 PRECISION_S = 0.02
+#: Ends in one turn of the loop, which others wait for; and until the next ones.
+_AT_ONCE = 25
+_BREATH_S = 0.002
+
+
+_One = TypeVar("_One")
 
 
 class Ends(Protocol):
@@ -17,11 +23,13 @@ class Ends(Protocol):
 
 
 class Deadlines:
-    """Looks every `PRECISION_S` after what is due, and not at all while there is nothing."""
+    """Looks every `precision_s` after what is due, and not at all while there is nothing."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], precision_s: float = PRECISION_S) -> None:
         self._now = now
+        self._precision_s = precision_s
         self._waiting: dict[Ends, None] = {}
+        self._due: list[Ends] = []  # at the last look, and not told yet
         self._is_armed = False
 
     def __repr__(self) -> str:
@@ -30,17 +38,30 @@ class Deadlines:
     def add(self, one: Ends) -> None:
         self._waiting[one] = None
         if not self._is_armed:
-            self._is_armed = True
-            asyncio.get_running_loop().call_later(PRECISION_S, self._sweep)
+            self._look_in(self._precision_s)
 
     def discard(self, one: Ends) -> None:
         self._waiting.pop(one, None)
 
+    def _look_in(self, seconds: float) -> None:
+        self._is_armed = True
+        asyncio.get_running_loop().call_later(seconds, self._sweep)
+
     def _sweep(self) -> None:
         now = self._now()
-        for one in list(self._waiting):
-            if one.deadline <= now and one in self._waiting:  # another one's end may have ended it
+        due = self._due or [one for one in self._waiting if one.deadline <= now]
+        self._due = due[_AT_ONCE:]
+        for one in due[:_AT_ONCE]:
+            if one in self._waiting and one.deadline <= now:  # another one's end may have ended it
                 one.expire()
-        self._is_armed = bool(self._waiting)
-        if self._is_armed:
-            asyncio.get_running_loop().call_later(PRECISION_S, self._sweep)
+        self._is_armed = False
+        if self._waiting:
+            self._look_in(_BREATH_S if self._due else self._precision_s)
+
+
+def in_turns(ones: Sequence[_One], end: Callable[[_One], None]) -> None:
+    """Call `end` for each of them, for a few in one turn of the loop: nobody else waits for all."""
+    for one in ones[:_AT_ONCE]:
+        end(one)
+    if len(ones) > _AT_ONCE:
+        asyncio.get_running_loop().call_later(_BREATH_S, in_turns, ones[_AT_ONCE:], end)

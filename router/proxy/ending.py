@@ -21,8 +21,8 @@ from router.proxy.persistence import BodyWatch
 from router.proxy.runtime import Runtime
 
 #: How long a client that was told of the end may go on sending, and how long it may be silent.
-_LINGER_S = 30.0
-_LINGER_IDLE_S = 5.0
+LINGER_S = 30.0
+LINGER_IDLE_S = 5.0
 
 
 class EndingConnection(BodyWatch):
@@ -96,10 +96,10 @@ class EndingConnection(BodyWatch):
             transport.write_eof()
         transport.resume_reading()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
+            async with asyncio.timeout(LINGER_S):
                 while not self._is_half_closed:
                     something.clear()
-                    async with asyncio.timeout(_LINGER_IDLE_S):
+                    async with asyncio.timeout(LINGER_IDLE_S):
                         await something.wait()
 
     def _may_be_sending(self, request: BaseRequest) -> bool:

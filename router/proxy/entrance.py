@@ -15,7 +15,8 @@ from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.core.stats import count
 from router.core.wire import Encrypt, share
-from router.proxy.clients import Clients, FastConnection
+from router.proxy.clients import Clients
+from router.proxy.fast_connection import FastConnection
 from router.proxy.listener import Accepted
 from router.proxy.refused import RefusedConnection, answer_and_close
 from router.proxy.runtime import Runtime

@@ -78,6 +78,10 @@ class LiveExchange(DirectExchange):
         self.lines: list[bytes] = []
         self.rest = b""
 
+    def has_begun(self, began: float) -> None:
+        """Its time counts from `began` (monotonic seconds) on: its body took a while to come."""
+        self._began = began
+
     def begin(self) -> None:
         """`DirectExchange.begin`, at once for a request that need not wait: a place is free, a connection idle."""
         instance = self._deployment.acquire()

@@ -99,17 +99,33 @@ async def test_a_body_in_pieces_is_waited_for(proxy: Proxy, peer: StartPeer, raw
     assert proxy.clients.fast_now == 1
 
 
-async def test_a_body_that_does_not_come_soon_is_the_full_lanes(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
-    """With its limits: 408, and the connection ends."""
+async def test_a_body_that_does_not_come_is_waited_for(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Without aiohttp, and not for longer than there: 408, and the connection ends."""
     one = await peer(answer_ok)
     proxy.apply(endpoint(deployment("blue", one)), limits=ProxyLimits(body_timeout_s=0.1))
     client = await raw()
     await client.send(post(b"[1, 2, 3]")[:-4])
-    await until(lambda: proxy.clients.fast_now == 0 and proxy.clients.open_now)
+    await until(lambda: proxy.stats().in_flight == 1)
     status, head, _ = await client.answer()
     assert status == 408
     assert b"x-teal-reason: body_timeout" in head
+    assert await client.rest() == b""
+    assert proxy.clients.fast_now == 1  # until its client closes
     assert one.seen == []
+
+
+async def test_a_request_byte_by_byte_stays_on_the_fast_lane(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Its head is understood once its end is here, and its body forwarded as a whole."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one)))
+    client = await raw()
+    whole = post(b"[1, 2, 3]", "Accept: */*", path="/score")
+    for byte in whole:
+        await client.send(bytes((byte,)))
+        await asyncio.sleep(0)
+    assert (await client.answer())[0] == 200
+    assert one.seen[0].body == b"[1, 2, 3]"
+    assert proxy.clients.fast_now == 1
 
 
 async def test_a_request_that_comes_too_early_is_answered_in_its_turn(

@@ -1,21 +1,27 @@
 from router.proxy.fast_lane cimport FastLane
-from router.proxy.live cimport Client
+from router.proxy.incoming cimport Incoming
+from router.proxy.live cimport Client, LiveExchange
 
 cdef class FastConnection(Client):
     cdef object __weakref__
     cdef readonly str client
-    cdef object _clients
+    cdef object _keeper
     cdef FastLane _lane
     cdef object _transport
     cdef object _exchange
-    cdef list _held
-    cdef Py_ssize_t _missing_bytes
+    cdef Incoming _incoming
+    cdef bytearray _held
+    cdef bint _is_in_head
     cdef bint _is_half_closed
-    cdef bint _is_waiting
+    cdef bint _is_ended
+    cdef double _linger_until
     cdef public double deadline
     cdef public double idle_since
     cdef public double head_since
+    cdef readonly bint is_new
 
-    cpdef _take(self, bytes data, list pieces)
+    cpdef _take(self, bytes data)
+    cpdef _hold(self, bytes data)
+    cpdef _receive(self, Incoming incoming, bytes data)
     cpdef write(self, bytes data)
     cpdef done(self, double now, bint closes)
