@@ -5,7 +5,7 @@ Run as a program; ends on SIGTERM. It says `ready` once all were connected. One 
 Thousands of them have one core with the router and those whose latency is measured, so nothing is done for each of them
 but its own system calls: one `epoll`, no tasks, no timers. The bytes that they send are spread over the second, as with
 clients that know nothing of each other; a crowd that sends in step would be felt for its step, not for its size. They
-stand for other machines, so they run when nobody else wants a core; what the kernel does for them takes its time anyway.
+stand for other machines, so they run when nobody else wants a core; what the kernel does for them is in the way anyway.
 """
 
 import argparse

@@ -175,6 +175,7 @@ async def _pass(loop: Loop, pieces: list[bytes], answers: Answers, has_fast_lane
     loop.answers, loop.conversations, loop.failures = answers, [], []
     _errors.found.clear()
     client = Transport(loop, lambda _: None)
+    clients.admission.admit("127.0.0.1", most=1, most_here=1, most_of_one=1)
     connection = clients.expect("127.0.0.1")
     client.set_protocol(connection)  # type: ignore[arg-type]
     connection.connection_made(client)
