@@ -64,7 +64,7 @@ async def test_a_client_gone_in_the_middle_of_a_large_upload_closes_the_instance
 async def test_a_client_gone_in_the_middle_of_a_small_upload_never_reaches_an_instance(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw
 ) -> None:
-    """A body that did not come to its end is not sent at all."""
+    """A body that did not come to its end is not sent at all; the log has the request, the same on both lanes."""
     one = await peer(answer_ok)
     proxy.apply(endpoint(deployment("blue", one)))
     client = await raw()
@@ -73,6 +73,10 @@ async def test_a_client_gone_in_the_middle_of_a_small_upload_never_reaches_an_in
     abort(client)
     await until(lambda: proxy.stats().in_flight == 0)
     assert one.connections == 0
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["response_code_reason"]) == (499, "client_gone")
+    assert (line["deployment_name"], line["request_payload_size"], line["response_payload_size"]) == ("blue", 0, 0)
+    assert proxy.stats().live == {499: 1}
 
 
 async def test_a_client_gone_in_the_middle_of_the_answer_closes_the_instance_connection(
