@@ -2,6 +2,7 @@
 
 Rules
 - What is compiled is the Python source itself. Where it has not been compiled, it runs interpreted and does the same.
+- A module with a `.pyx` beside it is compiled from that: the same functions once more, written for bytes in memory.
 - The result is used only while it fits: made from these very sources, for this very interpreter. So an edited module
   runs as it is written, interpreted, until it is compiled again.
 - All of the modules are compiled or none is: they call each other without asking Python.
@@ -67,7 +68,7 @@ class Compiled:
         digest = hashlib.sha256(f"{sys.version}{_SUFFIX}{sorted(_DIRECTIVES.items())}".encode())
         digest.update(Path(__file__).read_bytes())  # how they are compiled
         for name, pxd in self.modules.items():
-            for source in (pxd, pxd.with_suffix(".py")):
+            for source in sorted({pxd, pxd.with_suffix(".py"), _source(pxd)}):
                 digest.update(f"{name} {source.stat().st_size} ".encode())
                 digest.update(source.read_bytes())
         return digest.hexdigest()
@@ -82,7 +83,7 @@ class Compiled:
             tree = Path(folder)
             fingerprint = self.fingerprint()
             for pxd in self.modules.values():
-                for source in (pxd, pxd.with_suffix(".py")):
+                for source in (pxd, _source(pxd)):
                     _copy(source, tree / self.package.name / source.relative_to(self.package))
             for package in {path.parent for path in tree.rglob("*.pxd")} | {tree / self.package.name}:
                 (package / "__init__.py").touch()
@@ -158,7 +159,8 @@ def _compile(tree: Path, modules: list[str]) -> None:
     os.chdir(tree)  # setuptools puts what is in between below the current folder
     try:
         extensions = [
-            Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=["-O3", "-g0"]) for name in modules
+            Extension(name, [str(_source(Path(f"{name.replace('.', '/')}.pxd")))], extra_compile_args=["-O3", "-g0"])
+            for name in modules
         ]
         options = {"compiler_directives": _DIRECTIVES, "nthreads": processes, "quiet": True}
         generated = cythonize(extensions, **options)  # type: ignore[no-untyped-call]
@@ -170,6 +172,12 @@ def _compile(tree: Path, modules: list[str]) -> None:
         raise NotCompiled(str(error)) from error
     finally:
         os.chdir(before)
+
+
+def _source(pxd: Path) -> Path:
+    """What is compiled with the types of `pxd`."""
+    written = pxd.with_suffix(".pyx")
+    return written if written.exists() else pxd.with_suffix(".py")
 
 
 def _module(package: Path, pxd: Path) -> str:

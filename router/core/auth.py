@@ -10,7 +10,7 @@ from router.core.errors import AccessDenied, AuthHeaderMissing
 
 AuthMode = Literal["key", "aml_token", "none"]
 
-_SCHEMES = (b"Bearer", b"bearer")
+_BEARER = b"bearer "
 _TOKEN_ALGORITHM = "HS256"
 _MAX_CREDENTIAL_BYTES = 4096
 
@@ -29,12 +29,9 @@ def bearer(authorization: bytes | None) -> bytes:
     Raises:
         AuthHeaderMissing: there is no header, another scheme, or an empty or oversized credential.
     """
-    if authorization is None:
+    if authorization is None or authorization[:7].lower() != _BEARER:
         raise AuthHeaderMissing
-    scheme, _, credential = authorization.partition(b" ")
-    if scheme not in _SCHEMES and scheme.lower() not in _SCHEMES:
-        raise AuthHeaderMissing
-    credential = credential.strip()
+    credential = authorization[7:].strip()
     if not credential or len(credential) > _MAX_CREDENTIAL_BYTES:
         raise AuthHeaderMissing
     return credential

@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+USER_AGENT_CHARACTERS = 70
+_encode = msgspec.json.Encoder().encode
+
 Route = Literal["live", "pinned"]
 
 
@@ -33,3 +36,8 @@ class RequestRecord(msgspec.Struct, kw_only=True):
     answered: float | None = None  # the first byte of the instance's answer
     request_throttled_s: float = 0.0
     response_throttled_s: float = 0.0
+
+
+def quoted_agent(user_agent: str) -> bytes:
+    """A client's name, or as much of it as is logged, as JSON."""
+    return _encode(user_agent[:USER_AGENT_CHARACTERS]) if user_agent else b'""'

@@ -9,8 +9,8 @@ from router.core.headers import AnswerFields
 from router.core.record import RequestRecord
 
 _CRLF = b"\r\n"
-_OK = b"HTTP/1.1 200 OK"
-_TIMING = b"server-timing: router;dur="
+#: The router's own share of the time, in milliseconds, follows.
+TIMING = b"server-timing: router;dur="
 LAST_CHUNK = b"0\r\n\r\n"
 _STATUS_LINES = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
@@ -68,7 +68,7 @@ def router_fields(record: RequestRecord, now: float) -> list[bytes]:
         lines.append(b"azureml-model-deployment: " + record.deployment.encode())
     if record.client_request_id:
         lines.append(b"x-ms-client-request-id: " + record.client_request_id.encode())
-    lines.append(_TIMING + milliseconds(own_s))
+    lines.append(TIMING + milliseconds(own_s))
     return lines
 
 
@@ -96,25 +96,6 @@ def forwarded_head(
 def router_constant(generation: int, deployment: str) -> bytes:
     """The router's fields that all answers of one deployment share, for `plain_answer`."""
     return f"x-teal-generation: {generation}\r\nazureml-model-deployment: {deployment}".encode()
-
-
-def plain_answer(fields: AnswerFields, own: list[bytes], own_s: float, http_date: bytes, body: bytes) -> bytes:
-    """A whole 200 with a `Content-Length`, on a connection that stays open: nearly every answer.
-
-    Args:
-        fields: The instance's; they are used up.
-        own: The lines that the router adds to this answer alone, and `router_constant`.
-        own_s: The router's own share of the time until now.
-    """
-    lines = fields.lines
-    lines.insert(0, _OK)
-    if not fields.has_date:
-        lines.append(b"date: " + http_date)
-    lines.extend(own)
-    lines.append(_TIMING + milliseconds(own_s))
-    lines.append(b"")
-    lines.append(body)
-    return _CRLF.join(lines)
 
 
 def refusal(error: RouterError, record: RequestRecord, *, now: float, http_date: bytes, closes: bool) -> bytes:

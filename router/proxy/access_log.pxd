@@ -9,10 +9,8 @@ cdef class AccessLog:
     cdef list _lines
     cdef _Clock _clock
 
-    @cython.locals(line=list)
-    cpdef write_line(self, list pieces, list between)
     cpdef bytes time(self, double now)
-    cpdef _add(self, bytes line)
+    cpdef add(self, bytes line)
 
 cdef class _Clock:
     cdef int64_t _millisecond

@@ -7,10 +7,9 @@ from typing import Literal
 import msgspec
 
 from router.core.digits import milliseconds, whole
-from router.core.record import RequestRecord
+from router.core.record import RequestRecord, quoted_agent
 from router.line_writer import LineWriter
 
-_USER_AGENT_CHARACTERS = 70
 _NO_MODEL_ERROR = frozenset((0, 101, 200))  # 0: the model gave no status
 #: Lines are handed to the writer's thread together, at the latest after this time.
 _GATHER_S = 0.02
@@ -49,11 +48,11 @@ class AccessLog:
         if not self.is_on:
             return
         if not self.is_json:
-            self._add(_console_line(record, now))
+            self.add(_console_line(record, now))
             return
         sent = record.began if record.sent is None else record.sent
         answered = now if record.answered is None else record.answered
-        between = [
+        between = (
             self.time(now),
             whole(record.request_bytes),
             whole(record.response_bytes),
@@ -63,17 +62,22 @@ class AccessLog:
             milliseconds(now - record.began),
             milliseconds(sent - record.began),
             milliseconds(now - answered),
-        ]
-        self.write_line(line_pieces(record), between)
+            b"",
+        )
+        pairs = zip(line_pieces(record), between, strict=True)
+        self.add(b"".join(piece for pair in pairs for piece in pair))
 
-    def write_line(self, pieces: list[bytes], between: list[bytes]) -> None:
-        """Log a request by what its line shares with others, and what comes between: the values of `write`."""
-        line = pieces.copy()
-        line[1::2] = between
-        self._add(b"".join(line))
+    def add(self, line: bytes) -> None:
+        """Log a line that is made of `line_pieces`."""
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
+            asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+        elif len(lines) >= _GATHER_LINES:
+            self.flush()
 
     def time(self, now: float) -> bytes:
-        """The first of these values, at `now` (monotonic seconds)."""
+        """The time as a line of JSON has it, at `now` (monotonic seconds)."""
         return self._clock.text(now)
 
     def flush(self) -> None:
@@ -82,20 +86,9 @@ class AccessLog:
         if lines:
             self.writer.write_lines(lines)
 
-    def _add(self, line: bytes) -> None:
-        lines = self._lines
-        lines.append(line)
-        if len(lines) == 1:
-            asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
-        elif len(lines) >= _GATHER_LINES:
-            self.flush()
-
 
 def line_pieces(record: RequestRecord) -> list[bytes]:
-    """The line of a request, but for what differs among those to one deployment that were answered alike.
-
-    Every second piece is empty: it stands for what differs.
-    """
+    """The line of a request, cut where lines differ among those to one deployment that were answered alike."""
     text = _LINE % {
         "method": _json(record.method),
         "path": _json(record.path),
@@ -111,13 +104,7 @@ def line_pieces(record: RequestRecord) -> list[bytes]:
         "response_throttled_ms": record.response_throttled_s * 1000,
         "generation": record.generation,
     }
-    first, *others = text.encode().split(b"\0")
-    return [first, *(piece for other in others for piece in (b"", other))]
-
-
-def quoted_agent(user_agent: str) -> bytes:
-    """A client's name as JSON."""
-    return _encode(user_agent[:_USER_AGENT_CHARACTERS]) if user_agent else b'""'
+    return text.encode().split(b"\0")
 
 
 def _json(text: str) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
+from router.core.plain import PlainAnswer
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
 
 #: Unread bytes of one answer above which its instance is not read any more.
 _HIGH_WATER_BYTES = 128 * 1024
@@ -79,6 +80,9 @@ class Answer:
         return self.take()
 
     # The connection's side
+
+    def whole(self, answer: PlainAnswer) -> None:
+        tell(self, answer)
 
     def head(self, head: AnswerHead) -> None:
         self.head_now = head

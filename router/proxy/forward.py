@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from router.core.errors import UpstreamReset
+from router.core.headers import mirror_lines
 from router.core.instances import Deployment
 from router.proxy.answer import Answer
 from router.proxy.attempts import Attempts
@@ -32,6 +33,15 @@ class Outgoing(msgspec.Struct, kw_only=True):
     is_streamed: bool = False
     is_idempotent: bool = False
     upgrades: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Of what has come of its body, in bytes."""
+        return len(self.body)
+
+    def write_copy(self, address: str) -> bytes:
+        """All of it as a copy may be: marked, and without credentials or the pin."""
+        return msgspec.structs.replace(self, lines=mirror_lines(self.lines)).head(address) + self.body
 
     def head(self, address: str) -> bytes:
         """The head for the instance at `address`."""

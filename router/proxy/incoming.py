@@ -3,8 +3,8 @@
 from time import monotonic
 
 from router.core.errors import RouterError
-from router.core.headers import PlainRequest
 from router.core.pace import Pace
+from router.core.plain import PlainRequest
 from router.core.record import RequestRecord
 from router.proxy.live import CLIENT_GONE, Client, refuse
 from router.proxy.routes import Leg
@@ -22,14 +22,14 @@ class Incoming:
 
     __slots__ = ("began", "body", "leg", "missing_bytes", "pace", "plain", "request_id")
 
-    def __init__(self, runtime: Runtime, leg: Leg, plain: PlainRequest, body: bytes) -> None:
+    def __init__(self, runtime: Runtime, leg: Leg, plain: PlainRequest) -> None:
         limits = runtime.limits
         self.leg = leg
         self.plain = plain
         self.request_id = runtime.request_id()
         self.began = monotonic()
-        self.body = bytearray(body)
-        self.missing_bytes = plain.length - len(body)
+        self.body = bytearray(plain.body)
+        self.missing_bytes = plain.length - plain.received
         self.pace = Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, self.began)
         leg.state.enter()
 

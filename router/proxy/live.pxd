@@ -2,16 +2,14 @@ from router.proxy.access_log cimport AccessLog
 from router.proxy.runtime cimport Runtime
 cimport cython
 from cpython cimport time
-from router.core.headers cimport PlainRequest
+from router.core.plain cimport PlainAnswer, PlainRequest, plain_answer, plain_line, plain_request
 from router.core.instances cimport Instance
-from router.core.digits cimport milliseconds, whole
-from router.core.replies cimport plain_answer
 from router.core.stats cimport Answered
 from router.proxy.direct cimport DirectExchange
 from router.proxy.routes cimport Leg
 from router.proxy.upstream cimport AnswerHead, UpstreamConnection
 
-cdef bytes _CRLF
+cdef Py_ssize_t _JOINED_BYTES
 
 cdef class Client:
     cdef public bytes forwarded_for
@@ -33,17 +31,18 @@ cdef class LiveExchange(DirectExchange):
     cdef PlainRequest _plain
     cdef bytes _request_id
     cdef double _began
-    cdef public list lines
-    cdef public bytes rest
 
-    @cython.locals(instance=Instance, connection=UpstreamConnection, start=bytes)
+    @cython.locals(instance=Instance, connection=UpstreamConnection)
     cpdef begin(self)
+    @cython.locals(plain=PlainRequest)
+    cpdef whole(self, PlainAnswer answer)
     cpdef head(self, AnswerHead head)
     cpdef flush(self, list parts)
-    @cython.locals(head=AnswerHead)
     cpdef end(self, list parts)
-    @cython.locals(runtime=Runtime, log=AccessLog, leg=Leg, plain=PlainRequest, body=bytes, began=double, sent=double, answered=double, now=double, request_id=bytes, client_id=bytes, own_s=double, own=list, answer=bytes, connection=UpstreamConnection, instance=Instance)
-    cpdef _end_plainly(self, AnswerHead head, list parts)
+    @cython.locals(plain=PlainRequest, address=str, start=bytes, is_joined=bint, request=bytes)
+    cpdef _send(self, UpstreamConnection connection)
+    @cython.locals(runtime=Runtime, log=AccessLog, leg=Leg, plain=PlainRequest, began=double, sent=double, answered=double, now=double, request_id=bytes, length=Py_ssize_t, date=bytes, own_s=double, pieces=list, time_text=bytes, total_s=double, request_s=double, response_s=double, connection=UpstreamConnection, instance=Instance)
+    cpdef _end_plainly(self, PlainAnswer answer)
     cpdef _write(self, list parts, bint is_last)
     cpdef _end(self)
     cpdef _cut(self)

@@ -2,18 +2,17 @@
 
 import time
 
-from router.core.digits import milliseconds, whole
 from router.core.errors import AnswerTimeout, ClientStalled, RouterError, UpstreamReset
-from router.core.headers import PlainRequest
+from router.core.plain import PlainAnswer, PlainRequest, plain_answer, plain_line, plain_request
 from router.core.record import RequestRecord
-from router.core.replies import Framing, chunk, client_status, forwarded_head, plain_answer, refusal
-from router.proxy.access_log import quoted_agent
+from router.core.replies import Framing, chunk, client_status, forwarded_head, refusal
 from router.proxy.direct import DirectExchange
 from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
 
-_CRLF = b"\r\n"
+#: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
+_JOINED_BYTES = 16 * 1024
 #: What is logged for a client that went away before its answer; nobody gets it.
 CLIENT_GONE = 499
 
@@ -52,10 +51,6 @@ class LiveExchange(DirectExchange):
     """Forwards one request and streams its answer.
 
     Nearly every request is sent at once and gets a 200 that comes whole; what else may happen costs a `RequestRecord`.
-
-    Attributes:
-        lines: The request as its instance gets it, after the first line and `Host`; a short body is the last of them.
-        rest: What follows them without a line end: a body that is not among them.
     """
 
     def __init__(self, runtime: Runtime, client: Client, leg: Leg, plain: PlainRequest, request_id: bytes) -> None:
@@ -75,8 +70,6 @@ class LiveExchange(DirectExchange):
         self._request_id = request_id
         self._began = time.monotonic()
         self.deadline = self._began + self._leg.timeout_s
-        self.lines: list[bytes] = []
-        self.rest = b""
 
     def has_begun(self, began: float) -> None:
         """Its time counts from `began` (monotonic seconds) on: its body took a while to come."""
@@ -96,14 +89,20 @@ class LiveExchange(DirectExchange):
         self._instance = instance
         self._connection = connection
         self._sent = time.monotonic()
-        start = self._leg.starts.get(instance.address) or self._leg.start(instance.address)
-        connection.send(start + _CRLF.join(self.lines), self.rest, self)
+        self._send(connection)
 
     def send_on(self, connection: UpstreamConnection) -> None:
         self._sent = time.monotonic()
-        connection.send(self._leg.start(connection.address) + _CRLF.join(self.lines), self.rest, self)
+        self._send(connection)
 
     # The answer
+
+    def whole(self, answer: PlainAnswer) -> None:
+        plain = self._plain
+        if plain.closes or plain.deployment is not None or self._record is not None or self._runtime.is_draining:
+            tell(self, answer)
+        else:
+            self._end_plainly(answer)
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True
@@ -117,15 +116,9 @@ class LiveExchange(DirectExchange):
             self._connection.pause()
 
     def end(self, parts: list[bytes]) -> None:
-        head = self._head
-        assert head is not None
-        is_plain = head.status == 200 and head.length is not None and self._record is None
-        if is_plain and not self._plain.closes and self._plain.deployment is None and not self._runtime.is_draining:
-            self._end_plainly(head, parts)
-        else:
-            self._write(parts, is_last=True)
-            self.finish()
-            self._end()
+        self._write(parts, is_last=True)
+        self.finish()
+        self._end()
 
     def progress(self) -> None:
         """The client has taken, or its instance has sent, something of an answer that has begun."""
@@ -189,40 +182,35 @@ class LiveExchange(DirectExchange):
         record.reason = "client_gone"
         self._leave()
 
-    def _end_plainly(self, head: AnswerHead, parts: list[bytes]) -> None:
-        """Steps 6 and 7 for an answer that is here as a whole: `_write`, `finish` and `_end` at once."""
-        leg, runtime, plain = self._leg, self._runtime, self._plain
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        began, sent, answered, now = self._began, self._sent, self._answered, time.monotonic()
-        request_id, client_id = self._request_id, plain.client_request_id
-        own = [b"x-request-id: " + request_id, leg.constant]
-        if client_id:
-            own.append(b"x-ms-client-request-id: " + client_id)
-        own_s = now - began - (answered - sent)
-        answer = plain_answer(head.fields, own, own_s, runtime.http_date(now), body)
-        self._client.write(answer)
+    def _send(self, connection: UpstreamConnection) -> None:
+        plain, address = self._plain, connection.address
+        start = self._leg.starts.get(address) or self._leg.start(address)
+        is_joined = plain.length < _JOINED_BYTES
+        request = plain_request(plain, start, self._request_id, self._client.forwarded_for, is_joined)
+        connection.send(request, b"" if is_joined else plain.body, self)
+
+    def _end_plainly(self, answer: PlainAnswer) -> None:
+        """Steps 6 and 7 for an answer that needs no second thought: `head`, `end` and all that they do at once."""
+        leg, runtime, plain, request_id = self._leg, self._runtime, self._plain, self._request_id
+        began, sent, answered, length = self._began, self._sent, time.monotonic(), answer.length
+        date = runtime.http_date(answered)
+        own_s = sent - began
+        self._client.write(plain_answer(answer, request_id, leg.constant, plain.client_request_id, own_s, date))
         connection, instance = self._connection, self._instance
         self._connection = self._instance = None
+        now = time.monotonic()
         self._pool.give_back(connection, now)  # type: ignore[arg-type]  # the answer came over it
         runtime.deadlines.discard(self)
         leg.state.finish(instance)  # type: ignore[arg-type]  # the connection's
-        leg.state.answered.add(now - began, plain.length, len(body))
+        leg.state.answered.add(now - began, plain.length, length)
         log = runtime.access_log
         if log.is_on and log.is_json:
-            between = [
-                log.time(now),
-                plain.digits,
-                whole(len(body)),
-                quoted_agent(plain.user_agent.decode("latin-1")) if plain.user_agent else b'""',
-                request_id,
-                client_id,
-                milliseconds(now - began),
-                milliseconds(sent - began),
-                milliseconds(now - answered),
-            ]
-            log.write_line(leg.log_pieces, between)
+            pieces, time_text = leg.log_pieces, log.time(now)
+            total_s, request_s, response_s = now - began, sent - began, now - answered
+            log.add(plain_line(pieces, plain, length, time_text, request_id, total_s, request_s, response_s))
         elif log.is_on:
-            log.write(self._remember(response_bytes=len(body), status=200, model_status=200), now)
+            self._answered = answered
+            log.write(self._remember(response_bytes=length, status=200, model_status=200), now)
         self._client.done(now, closes=False)
 
     def _write(self, parts: list[bytes], is_last: bool) -> None:

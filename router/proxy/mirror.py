@@ -13,20 +13,21 @@ Rules
 
 import asyncio
 from collections.abc import Mapping
+from typing import Protocol
 
 import structlog
 
 from router.core.errors import NoReadyInstance, QueueFull, RouterError
-from router.core.headers import mirror_lines
 from router.core.ledger import HELD_BYTES
+from router.core.plain import PlainAnswer, PlainRequest, plain_copy
 from router.core.requests import Chosen
 from router.core.stats import MirrorOutcome, count
 from router.core.table import DeploymentSpec, Endpoint, EndpointSpec
 from router.proxy.direct import DirectExchange
-from router.proxy.forward import Outgoing
 from router.proxy.pool import Pool
+from router.proxy.routes import Route
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
 
 log = structlog.get_logger()
 
@@ -37,6 +38,39 @@ _MAX_ANSWER_BYTES = 2**20
 #: Bytes of an answer that cost nothing: as much as comes with one or two reads.
 _FREE_ANSWER_BYTES = 2**16
 _OUTCOMES: Mapping[type[RouterError], MirrorOutcome] = {NoReadyInstance: "not_ready", QueueFull: "target_busy"}
+
+
+class Sendable(Protocol):
+    """A request of which a copy is sent."""
+
+    @property
+    def size(self) -> int:
+        """Of its body in bytes."""
+        ...
+
+    def write_copy(self, address: str) -> bytes:
+        """All of the copy, for the instance at `address`."""
+        ...
+
+
+class PlainCopy:
+    """A plain request to be copied on a way of its own."""
+
+    __slots__ = ("_forwarded_for", "_plain", "_request_id", "_route", "_target", "size")
+
+    def __init__(
+        self, route: Route, target: DeploymentSpec, plain: PlainRequest, request_id: bytes, forwarded_for: bytes
+    ) -> None:
+        self._route = route
+        self._target = target
+        self._plain = plain
+        self._request_id = request_id
+        self._forwarded_for = forwarded_for
+        self.size = plain.length
+
+    def write_copy(self, address: str) -> bytes:
+        leg = self._route.leg(self._target)
+        return plain_copy(self._plain, leg.start(address), self._request_id, self._forwarded_for)
 
 
 class _Budget:
@@ -85,20 +119,14 @@ class Mirror:
         """Count a sampled request of which no copy can be made."""
         count(self.runtime.totals.endpoint(endpoint.spec.name).mirror, outcome)
 
-    def offer(self, endpoint: Endpoint, target: DeploymentSpec, copy: Outgoing) -> bool:
-        """Send `copy` to `target` if the limits allow it; return whether it was taken.
-
-        Args:
-            copy: The request as the target gets it, but for its mark, and for the credentials that it must not see.
-        """
+    def offer(self, endpoint: Endpoint, target: DeploymentSpec, copy: Sendable) -> bool:
+        """Send `copy` to `target` if the limits allow it; return whether it was taken."""
         spec = endpoint.spec
         budget = self._budget(spec)
-        size = len(copy.body)
-        outcome = self._claim(spec, target, budget, size)
+        outcome = self._claim(spec, target, budget, copy.size)
         if outcome is not None:
             self.skip(endpoint, outcome)
             return False
-        copy.lines = mirror_lines(copy.lines)
         exchange = Copy(self, endpoint, target, copy)
         self.copies.add(exchange)
         # Not at once: nothing that a copy does can then hold up its live request, or throw into it.
@@ -109,7 +137,7 @@ class Mirror:
         """Count a copy and forget it."""
         endpoint = copy.endpoint
         self.copies.discard(copy)
-        size = len(copy.outgoing.body)
+        size = copy.sent.size
         self._held.give_back(size)
         budget = self._budgets[endpoint.spec.name]
         budget.in_flight.give_back(1)
@@ -184,7 +212,7 @@ class Mirror:
 class Copy(DirectExchange):
     """One copy on its way. Its answer is read and dropped."""
 
-    def __init__(self, mirror: Mirror, endpoint: Endpoint, target: DeploymentSpec, outgoing: Outgoing) -> None:
+    def __init__(self, mirror: Mirror, endpoint: Endpoint, target: DeploymentSpec, sent: Sendable) -> None:
         runtime = mirror.runtime
         deployment = runtime.deployment(endpoint.spec.name, target)
         may_wait = not endpoint.is_live(target.name)
@@ -194,7 +222,7 @@ class Copy(DirectExchange):
         self._is_too_large = False
         deployment.enter()
         self.endpoint = endpoint
-        self.outgoing = outgoing
+        self.sent = sent
         self._mirror = mirror
         self._began = runtime.now()
         self.deadline = self._began + target.request_timeout_s
@@ -216,7 +244,10 @@ class Copy(DirectExchange):
         self._end(self.outcome)
 
     def send_on(self, connection: UpstreamConnection) -> None:
-        connection.send(self.outgoing.head(connection.address), self.outgoing.body, self)
+        connection.send(self.sent.write_copy(connection.address), b"", self)
+
+    def whole(self, answer: PlainAnswer) -> None:
+        tell(self, answer)
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True

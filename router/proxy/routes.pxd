@@ -32,7 +32,7 @@ cdef class Routes:
     cdef object _table
     cdef dict _by_line
     cdef readonly Py_ssize_t max_head_bytes
-    cdef readonly Py_ssize_t max_lines
+    cdef readonly Py_ssize_t max_fields
 
     cpdef follow(self)
     cpdef Route find(self, bytes line)

@@ -1,6 +1,5 @@
 """What requests of one generation to one scoring target have in common, made when the first of them comes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from router.core.errors import EndpointNotFound
@@ -117,9 +116,10 @@ class Routes:
         """The route of a scoring request by its first line; None for every other request."""
         return self._by_line.get(line) or self._find_slowly(line)
 
-    def find_by_host(self, lines: Sequence[bytes]) -> Route | None:
-        """The route of `SCORE_LINE` where its Host, among the lines of its head, names the endpoint."""
-        host = next((line[6:] for line in lines if line[:6].lower() == b"host: "), b"")
+    def find_by_host(self, data: bytes) -> Route | None:
+        """The route of a request that begins with `SCORE_LINE` where its Host names the endpoint."""
+        head = data.partition(b"\r\n\r\n")[0]
+        host = next((line[6:] for line in head.split(b"\r\n") if line[:6].lower() == b"host: "), b"")
         try:
             endpoint = self._table.find(SCORE, host).endpoint
         except EndpointNotFound:
@@ -129,7 +129,7 @@ class Routes:
     def _take_over_limits(self) -> None:
         limits = self._runtime.limits
         self.max_head_bytes = limits.max_head_bytes
-        self.max_lines = 1 + min(limits.max_head_fields, _MAX_FIELDS)
+        self.max_fields = min(limits.max_head_fields, _MAX_FIELDS)
 
     def _find_slowly(self, line: bytes) -> Route | None:
         if not (line.startswith(_START) and line.endswith(_END)):

@@ -1,5 +1,6 @@
 cimport cython
-from router.core.headers cimport AnswerFields, read_plain_answer
+from router.core.headers cimport AnswerFields
+from router.core.plain cimport PlainAnswer, read_plain_answer
 
 @cython.final
 @cython.freelist(64)
@@ -32,12 +33,12 @@ cdef class UpstreamConnection:
     cdef object _can_write
 
     cpdef bint fits(self)
-    cpdef send(self, bytes head, bytes body, object sink, bint expects_no_body=*, tuple upgrades=*)
+    cpdef send(self, bytes head, object body, object sink, bint expects_no_body=*, tuple upgrades=*)
     cpdef close(self)
     cpdef pause(self)
     cpdef resume(self)
     cpdef _finish(self)
-    @cython.locals(head=bytes, end=bytes, body=bytes, fields=AnswerFields)
+    @cython.locals(answer=PlainAnswer)
     cpdef bint _take_whole(self, bytes data)
     @cython.locals(parts=list)
     cpdef list _take_parts(self)

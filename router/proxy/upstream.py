@@ -9,12 +9,11 @@ from typing import Protocol, cast
 
 import httptools
 
-from router.core.headers import AnswerFields, read_answer, read_plain_answer
+from router.core.headers import MAX_ANSWER_HEAD_BYTES, AnswerFields, read_answer
+from router.core.plain import PlainAnswer, read_plain_answer
 from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades, upgrade_taken
 
 _CRLF = b"\r\n"
-_HEAD_END = b"\r\n\r\n"
-_MAX_HEAD_BYTES = 64 * 1024
 _NO_BODY = frozenset((204, 304))
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
 _COPY_BYTES = 16 * 1024
@@ -51,16 +50,25 @@ class AnswerHead:
 
 
 class Sink(Protocol):
-    """Where an answer goes, piece by piece; `lost` or `end` is the last call.
+    """Where an answer goes, piece by piece; `lost`, `end` or `whole` is the last call.
 
-    `head` is called while the parser runs and only takes what it is given. `flush` has the parts of the body that came
-    in one read, `end` the last of them: then the connection may be used for another exchange at once.
+    `whole` has all of a plain answer, in the place of `head` and `end`. `head` is called while the parser runs and only
+    takes what it is given. `flush` has the parts of the body that came in one read, `end` the last of them: then the
+    connection may be used for another exchange at once, as after `whole`.
     """
 
+    def whole(self, answer: PlainAnswer) -> None: ...
     def head(self, head: AnswerHead) -> None: ...
     def flush(self, parts: list[bytes]) -> None: ...
     def end(self, parts: list[bytes]) -> None: ...
     def lost(self, error: UpstreamLost, parts: list[bytes]) -> None: ...
+
+
+def tell(sink: Sink, answer: PlainAnswer) -> None:
+    """Pass on a plain answer as one that was parsed."""
+    fields = AnswerFields(answer.fields.split(_CRLF)[:-1], answer.length, False, answer.has_date)
+    sink.head(AnswerHead(200, fields, answer.length, True))
+    sink.end([answer.body])
 
 
 class UpstreamConnection:
@@ -103,7 +111,12 @@ class UpstreamConnection:
         return self._sink is None and self._is_reusable and self._transport is not None
 
     def send(
-        self, head: bytes, body: bytes, sink: Sink, expects_no_body: bool = False, upgrades: tuple[bytes, ...] = ()
+        self,
+        head: bytes,
+        body: bytes | memoryview,
+        sink: Sink,
+        expects_no_body: bool = False,
+        upgrades: tuple[bytes, ...] = (),
     ) -> None:
         """Begin an exchange.
 
@@ -122,8 +135,10 @@ class UpstreamConnection:
         self._head_bytes = 0
         self._parts.clear()
         transport: asyncio.Transport = self._transport
-        if len(body) < _COPY_BYTES:
-            transport.write(head + body)
+        if not body:
+            transport.write(head)
+        elif len(body) < _COPY_BYTES:
+            transport.write(b"".join((head, body)))
         else:
             transport.writelines((head, body))
 
@@ -203,7 +218,7 @@ class UpstreamConnection:
             self._finish()
         elif self._has_head:
             self._sink.flush(self._take_parts())
-        elif self._head_bytes > _MAX_HEAD_BYTES:
+        elif self._head_bytes > MAX_ANSWER_HEAD_BYTES:
             self._lose(UpstreamLost("garbage"))
 
     def eof_received(self) -> bool:
@@ -236,7 +251,10 @@ class UpstreamConnection:
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         headers, self._headers = self._headers, []
-        if self._head_bytes > _MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in headers) > _MAX_HEAD_BYTES:
+        if (
+            self._head_bytes > MAX_ANSWER_HEAD_BYTES
+            and sum(len(n) + len(v) for n, v in headers) > MAX_ANSWER_HEAD_BYTES
+        ):
             raise ValueError("head of the answer too large")
         if status < 200:
             if status < 100:
@@ -276,15 +294,11 @@ class UpstreamConnection:
 
     def _take_whole(self, data: bytes) -> bool:
         """Pass on a plain 200 that came in one read, as nearly every answer does; the parser never sees it."""
-        head, end, body = data.partition(_HEAD_END)
-        if not end or len(head) > _MAX_HEAD_BYTES or self._expects_no_body:
-            return False
-        fields = read_plain_answer(head, head.split(_CRLF))
-        if fields is None or fields.length != len(body):
+        answer = None if self._expects_no_body else read_plain_answer(data)
+        if answer is None:
             return False
         sink, self._sink = self._sink, None
-        sink.head(AnswerHead(200, fields, fields.length, True))  # type: ignore[union-attr]
-        sink.end([body])  # type: ignore[union-attr]
+        sink.whole(answer)  # type: ignore[union-attr]
         return True
 
     def _finish(self) -> None:

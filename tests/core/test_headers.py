@@ -3,7 +3,6 @@
 import pytest
 
 from router.core.headers import (
-    PlainRequest,
     RawHeaders,
     RequestHead,
     clean_client_request_id,
@@ -13,8 +12,6 @@ from router.core.headers import (
     mirror_lines,
     read_answer,
     read_head,
-    read_plain_answer,
-    read_plain_request,
     request_lines,
     single,
 )
@@ -269,140 +266,3 @@ def test_an_answer_in_another_coding_is_refused(values: list[bytes]) -> None:
     """The parser takes chunks away and leaves any other coding where it is."""
     with pytest.raises(ValueError, match="transfer coding"):
         read_answer([(b"Transfer-Encoding", value) for value in values])
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Request-Id: evil\r\ncontent-length: 12\r\nx-a: 1"
-
-
-@pytest.mark.parametrize(
-    ("head", "lines", "has_date"),
-    [
-        (OK, [b"Content-Type: text/plain", b"content-length: 12", b"x-a: 1"], False),
-        (b"HTTP/1.1 200 OK\r\nDATE: then\r\nContent-Length: 12", [b"DATE: then", b"Content-Length: 12"], True),
-    ],
-)
-def test_a_plain_answer_is_read_in_one_pass(head: bytes, lines: list[bytes], has_date: bool) -> None:
-    """What `read_answer` makes of the same fields."""
-    fields = read_plain_answer(head, head.split(b"\r\n"))
-    assert fields is not None
-    assert (fields.lines, fields.length, fields.is_chunked, fields.has_date) == (lines, 12, False, has_date)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        *(OK.replace(b"200 OK", b"201 Created"), OK.replace(b"1.1", b"1.0"), OK.replace(b"12", b"+12")),
-        *(OK.replace(b"content-length: 12", b"x-b: 1"), OK + b"\r\nContent-Length: 12", OK + b"\r\nConnection: close"),
-        *(OK + b"\r\nTransfer-Encoding: chunked", OK + b"\r\nKEEP-alive: 1", OK + b"\r\nX-B:1", OK + b"\r\nX-B: 1 "),
-        *(OK + b"\r\n: 1", OK + b"\r\nX B: 1", OK + b"\r\n X-B: 1", OK + b"\nX-B: 1", OK + b"\r\nX-B: \0"),
-    ],
-)
-def test_an_answer_with_a_second_meaning_is_not_plain(head: bytes) -> None:
-    """Another status, another framing, a word on the connection, or bytes on which parsers may differ."""
-    assert read_plain_answer(head, head.split(b"\r\n")) is None
-
-
-PLAIN = [
-    (b"Host", b"churn.example"),
-    (b"AUTHORIZATION", b"Bearer k"),
-    (b"content-Type", b"application/json"),
-    (b"User-Agent", b"curl"),
-    (b"X-Ms-Client-Request-Id", b"my id"),
-    (b"azureml-model-deployment", b"green"),
-    (b"Accept", b"*/*"),
-    (b"X-Forwarded-For", b"evil"),
-    (b"x-teal-generation", b"evil"),
-    (b"Connection", b"Keep-Alive"),
-    (b"Content-Length", b"12"),
-]
-
-
-def test_a_plain_request_is_read_in_one_pass() -> None:
-    """What decides, and the lines that go on: the same as `read_head` and `request_lines` find."""
-    read = _plain(PLAIN)
-    assert read is not None
-    assert (read.authorization, read.deployment, read.client_request_id) == (b"Bearer k", b"green", b"myid")
-    assert (read.user_agent, read.host, read.length) == (b"curl", b"churn.example", 12)
-    assert (read.is_marked, read.closes) == (False, False)
-    assert read.lines == request_lines(PLAIN, keep_credentials=False)
-
-
-def test_a_plain_request_may_keep_its_credentials() -> None:
-    """Where the router does not ask for any, they are meant for the model."""
-    read = _plain(PLAIN, keep_credentials=True)
-    assert read is not None
-    assert read.lines == request_lines(PLAIN, keep_credentials=True)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        [(b"transfer-encoding", b"chunked")],
-        [(b"Expect", b"100-continue")],
-        [(b"Upgrade", b"h2c")],
-        [(b"host", b"other")],
-        [(b"content-length", b"12")],
-        [(b"authorization", b"Bearer other")],
-        [(b"connection", b"close")],
-        [(b"content-type", b"text/plain")],
-        [(b"ETag", b"x")],
-    ],
-    ids=lambda more: more[0][0].decode(),
-)
-def test_a_head_with_a_second_meaning_is_not_plain(more: list[tuple[bytes, bytes]]) -> None:
-    """Another framing, an expectation, or a second value where one counts: the full lane reads those."""
-    assert _plain(PLAIN + more) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *((b"Host", None), (b"Content-Length", None), (b"Content-Length", b"+1"), (b"Content-Length", b"012")),
-        (b"Connection", b"X-Hop"),
-    ],
-)
-def test_a_head_that_lacks_what_frames_it_is_not_plain(name: bytes, value: bytes | None) -> None:
-    """No Host, no length or one that is no number, and a connection with more to say than close or keep-alive."""
-    changed = [field for field in PLAIN if field[0] != name] + ([] if value is None else [(name, value)])
-    assert _plain(changed) is None
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *(
-            b"X-A:1",
-            b"X-A:  1",
-            b"X-A: \t1",
-            b"X-A: 1 ",
-            b"X-A: 1\t",
-            b"X-A: ",
-            b"X-A:",
-            b"X-A",
-            b"X-A : 1",
-            b": 1",
-            b"",
-        ),
-        *(b" X-A: 1", b"\tX-A: 1", b"X A: 1", b"X-\xc3\xa9: 1", b"X(A): 1", b"X-A:b: 1", b"X-\0: 1"),
-        *(b"X-A: 1\0", b"X-A: 1\r", b"X-A: 1\n", b"X-A: 1\nHost: b", b"X-A: \r 1", b"X-A: 1\x7f2", b"X-A: \x0b1"),
-    ],
-)
-def test_a_field_that_is_written_in_another_way_is_not_plain(line: bytes) -> None:
-    """Exactly `Name: value`: with anything else parsers may differ in what they make of it."""
-    head = b"\r\n".join((b"POST / HTTP/1.1", *(b"%b: %b" % field for field in PLAIN), line))
-    assert read_plain_request(head, head.split(b"\r\n"), False) is None
-
-
-@pytest.mark.parametrize("line", [b"X-A: 1\t2", b"X-A: caf\xc3\xa9", b"x!#$%&'*+-.^_`|~9: :", b"X-A: b: c"])
-def test_any_field_of_the_usual_form_is_plain(line: bytes) -> None:
-    """Whatever a token and a value may have in them, it goes on as it came."""
-    head = b"\r\n".join((b"POST / HTTP/1.1", *(b"%b: %b" % field for field in PLAIN), line))
-    plain = read_plain_request(head, head.split(b"\r\n"), False)
-    assert plain is not None
-    assert plain.lines[-1] == line
-
-
-def _plain(headers: list[tuple[bytes, bytes]], *, keep_credentials: bool = False) -> PlainRequest | None:
-    """As the fast lane reads it."""
-    head = b"\r\n".join((b"POST / HTTP/1.1", *(b"%b: %b" % field for field in headers)))
-    return read_plain_request(head, head.split(b"\r\n"), keep_credentials)

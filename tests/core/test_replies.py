@@ -19,15 +19,13 @@ from router.core.errors import (
     RouterError,
     UpstreamReset,
 )
-from router.core.headers import RawHeaders, read_answer
+from router.core.headers import read_answer
 from router.core.record import RequestRecord
 from router.core.replies import (
     Framing,
     client_status,
     forwarded_head,
-    plain_answer,
     refusal,
-    router_constant,
     router_fields,
     status_line,
 )
@@ -97,19 +95,6 @@ def test_a_forwarded_head() -> None:
         b"x-request-id: rid\r\nx-teal-generation: 7\r\nazureml-model-deployment: blue\r\n"
         b"server-timing: router;dur=0.000\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-
-
-@pytest.mark.parametrize("headers", [[(b"Content-Length", b"3")], [(b"Date", b"then"), (b"Content-Length", b"3")]])
-@pytest.mark.parametrize("client_request_id", ["", "mine"])
-def test_a_plain_answer_has_the_forwarded_head(headers: RawHeaders, client_request_id: str) -> None:
-    """The short way to a whole 200 gives the same bytes as the long one."""
-    one = record(status=200, model_status=200, deployment="blue", client_request_id=client_request_id)
-    constant = router_constant(one.generation, one.deployment)
-    own = [b"x-request-id: rid", constant]
-    if client_request_id:
-        own.append(b"x-ms-client-request-id: mine")
-    answer = plain_answer(read_answer(headers), own, 10.5 - one.began, DATE, b"abc")
-    assert answer == forwarded_head(one, read_answer(headers), SIZED, now=10.5, http_date=DATE) + b"abc"
 
 
 def test_the_models_date_is_kept() -> None:
