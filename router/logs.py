@@ -168,4 +168,6 @@ class _ForwardHandler(logging.Handler):
 
 def _route_standard_logging(level: int) -> None:
     logging.basicConfig(handlers=[_ForwardHandler()], level=level, force=True)
+    # It reports every event in the config's folder, the growth of a log file there included: a loop.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.captureWarnings(True)

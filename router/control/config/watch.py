@@ -12,19 +12,16 @@ import errno
 import os
 import stat
 from collections.abc import AsyncGenerator, Callable
-from contextlib import closing, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-
-from router.control.config.inotify import FolderEvents
+from watchfiles import Change, awatch
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _MAX_LINKS = 40  # as the kernel
-#: Between two looks at events: where a log grows beside the file, there are some with each of its lines.
-_PAUSE_S = 0.1
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -179,51 +176,43 @@ async def _notify(path: Path, wake: asyncio.Event, poll_s: float) -> None:
     try:
         while True:
             folders = await asyncio.to_thread(_folders, path)
-            # Events are asked for before the first await, so this runs after: what came before them is looked at then.
+            # awatch arms before its first await, so this runs right after: what came before it is looked at then.
             asyncio.get_running_loop().call_soon(wake.set)
             if folders:
                 await _follow(path, folders, wake, poll_s)
             else:
                 await asyncio.sleep(poll_s)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # watchfiles' own error is a RuntimeError
         log.warning("config.watch_failed", path=str(path), reason=str(error), poll_s=poll_s, hint="polling instead")
 
 
 async def _follow(path: Path, folders: dict[Path, tuple[int, int]], wake: asyncio.Event, poll_s: float) -> None:
     """Set `wake` at every event in the folders, until they are not the ones that lead to the file any more."""
-    is_near = _near(path, folders)
-    with suppress(FileNotFoundError), closing(FolderEvents(folders)) as events:  # or gone since they were listed
-        while True:
-            if await _is_readable(events.fileno(), poll_s):
-                if any(map(is_near, events.read())):
+    with suppress(FileNotFoundError):  # gone since they were listed
+        changes = awatch(
+            *folders,
+            watch_filter=_near(path, folders),
+            debounce=200,
+            step=20,
+            rust_timeout=int(poll_s * 1000),
+            yield_on_timeout=True,
+            recursive=False,
+        )
+        async with aclosing(changes):
+            async for change in changes:
+                if change:
                     wake.set()
-                await asyncio.sleep(_PAUSE_S)
-            if await asyncio.to_thread(_folders, path) != folders:
-                return
+                if await asyncio.to_thread(_folders, path) != folders:
+                    return
 
 
-async def _is_readable(fd: int, timeout_s: float) -> bool:
-    """Whether there is something to read within that time."""
-    loop = asyncio.get_running_loop()
-    there_is = asyncio.Event()
-    loop.add_reader(fd, there_is.set)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await there_is.wait()
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(fd)
-    return True
-
-
-def _near(path: Path, folders: dict[Path, tuple[int, int]]) -> Callable[[Path], bool]:
-    """Whether a change may concern the file: of its folder's parent, only what happens to the folder itself."""
+def _near(path: Path, folders: dict[Path, tuple[int, int]]) -> Callable[[Change, str], bool]:
+    """Whether an event may concern the file: of its folder's parent, only what happens to the folder itself."""
     above = path.absolute().parent.parent
-    inside = frozenset(folder for folder in folders if folder != above)
+    inside = frozenset(str(folder) for folder in folders if folder != above)
 
-    def is_near(changed: Path) -> bool:
-        return changed in inside or changed.parent in inside
+    def is_near(_: Change, name: str) -> bool:
+        return name in inside or os.path.dirname(name) in inside  # noqa: PTH120 - called for every event
 
     return is_near
 

@@ -345,7 +345,7 @@ async def test_what_cannot_be_read_is_told_with_the_reason(
 
 
 def test_without_events_it_says_so_once_and_polls(path: Path) -> None:
-    """Where the kernel has no room for another watcher the poll does the work."""
+    """On a machine that has no inotify instance left the poll does the work."""
     program = textwrap.dedent(
         """
         import asyncio, os, resource, sys
@@ -356,17 +356,14 @@ def test_without_events_it_says_so_once_and_polls(path: Path) -> None:
             asyncio.get_running_loop().set_default_executor(__import__("concurrent.futures").futures.ThreadPoolExecutor(1))
             free = os.dup(0)
             os.close(free)
-            seen = path.read_bytes()
-            before = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))  # no descriptor is left
-            events = watch(path, seen=seen, poll_s=0.02)
-            print((await anext(events)).reason)
+            # One descriptor is left: enough to read the file, not for inotify and its companions.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            events = watch(path, seen=path.read_bytes(), poll_s=0.02)
+            awaited = asyncio.create_task(anext(events))
             while "config.watch_failed" not in sys.stdout.text:
                 await asyncio.sleep(0.01)
-            resource.setrlimit(resource.RLIMIT_NOFILE, before)
-            print((await anext(events)).content)
             path.write_bytes(b"new")
-            print((await anext(events)).content)
+            print((await awaited).content)
             await events.aclose()
 
         class Tee:
@@ -385,5 +382,4 @@ def test_without_events_it_says_so_once_and_polls(path: Path) -> None:
         [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.count("config.watch_failed") == 1, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line for line in lines if "config.watch_failed" not in line] == ["Too many open files", repr(OLD), "b'new'"]
+    assert done.stdout.endswith("b'new'\n")
