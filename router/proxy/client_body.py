@@ -7,15 +7,14 @@ from aiohttp import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
+from router.core.pace import Pace
 
 
 class ClientBody:
     """Reads one request's body.
 
     Args:
-        idle_s: How long the body may be silent, and how far it may fall behind the slowest pace that is borne.
-        min_bytes_per_s: That pace. What a client is behind it adds up; being ahead of it earns nothing, so a fast start
-            buys no slow end.
+        pace: How late it may be; the time that an instance takes to read is not counted.
         on_read: Called once before the first wait, to tell a client that asked first to go on.
     """
 
@@ -24,17 +23,14 @@ class ClientBody:
         content: StreamReader,
         *,
         max_bytes: int,
-        idle_s: float,
-        min_bytes_per_s: float,
+        pace: Pace,
         on_read: Callable[[], None],
     ) -> None:
         self._content = content
         self._max_bytes = max_bytes
-        self._idle_s = idle_s
-        self._min_bytes_per_s = min_bytes_per_s
+        self._pace = pace
         self._on_read = on_read
         self._has_begun = False
-        self._late_s = 0.0  # behind the slowest pace; the time that an instance takes to read is not counted
         self.read_bytes = 0
 
     @property
@@ -64,19 +60,18 @@ class ClientBody:
         if not self._has_begun:
             self._has_begun = True
             self._on_read()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        loop, pace = asyncio.get_running_loop(), self._pace
+        pace.resume(loop.time())
         try:
-            async with asyncio.timeout(self._idle_s - self._late_s):
+            async with asyncio.timeout_at(pace.deadline):
                 part = await self._content.readany()
         except TimeoutError as error:
-            raise BodyTimeout(self._idle_s) from error
+            raise BodyTimeout(pace.idle_s) from error
         except RequestPayloadError as error:
             raise BadRequest("The request body is not framed as its head announces.") from error
         except RuntimeError as error:  # aiohttp's word for a connection that was closed before we came to read
             raise ConnectionResetError from error
-        if self._min_bytes_per_s:
-            self._late_s = max(0.0, self._late_s + loop.time() - began - len(part) / self._min_bytes_per_s)
+        pace.came(len(part), loop.time())
         return self._count(part)
 
     def _count(self, part: bytes) -> bytes:

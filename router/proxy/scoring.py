@@ -20,6 +20,7 @@ from router.core.errors import (
 from router.core.forwarding import Hop, forwarding_lines, forwarding_lines_after
 from router.core.headers import VIA, VIA_OF_1_0, forwarded_once, request_lines, single
 from router.core.instances import Deployment
+from router.core.pace import Pace
 from router.core.record import RequestRecord
 from router.core.replies import LAST_CHUNK, Framing, chunk, client_status, forwarded_head
 from router.core.requests import Chosen, route
@@ -129,8 +130,7 @@ class Scoring:
         return ClientBody(
             self._request.content,
             max_bytes=limit,
-            idle_s=limits.body_timeout_s,
-            min_bytes_per_s=limits.min_body_bytes_per_s,
+            pace=Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, self._runtime.now()),
             on_read=self._continue,
         )
 
