@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from router.core.plain import PlainAnswer
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
 
 #: Unread bytes of one answer above which its instance is not read any more.
 _HIGH_WATER_BYTES = 128 * 1024
@@ -82,7 +82,7 @@ class Answer:
     # The connection's side
 
     def whole(self, answer: PlainAnswer) -> None:
-        tell(self, answer)
+        pass_on(self, answer)
 
     def head(self, head: AnswerHead) -> None:
         self.head_now = head

@@ -9,7 +9,7 @@ from router.core.replies import Framing, chunk, client_status, forwarded_head, r
 from router.proxy.direct import DirectExchange
 from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
 
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
 _JOINED_BYTES = 16 * 1024
@@ -100,7 +100,7 @@ class LiveExchange(DirectExchange):
     def whole(self, answer: PlainAnswer) -> None:
         plain = self._plain
         if plain.closes or plain.deployment is not None or self._record is not None or self._runtime.is_draining:
-            tell(self, answer)
+            pass_on(self, answer)
         else:
             self._end_plainly(answer)
 

@@ -27,7 +27,7 @@ from router.proxy.direct import DirectExchange
 from router.proxy.pool import Pool
 from router.proxy.routes import Route
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, tell
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
 
 log = structlog.get_logger()
 
@@ -247,7 +247,7 @@ class Copy(DirectExchange):
         connection.send(self.sent.write_copy(connection.address), b"", self)
 
     def whole(self, answer: PlainAnswer) -> None:
-        tell(self, answer)
+        pass_on(self, answer)
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True

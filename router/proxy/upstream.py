@@ -64,7 +64,7 @@ class Sink(Protocol):
     def lost(self, error: UpstreamLost, parts: list[bytes]) -> None: ...
 
 
-def tell(sink: Sink, answer: PlainAnswer) -> None:
+def pass_on(sink: Sink, answer: PlainAnswer) -> None:
     """Pass on a plain answer as one that was parsed."""
     fields = AnswerFields(answer.fields.split(_CRLF)[:-1], answer.length, False, answer.has_date)
     sink.head(AnswerHead(200, fields, answer.length, True))
