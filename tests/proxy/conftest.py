@@ -23,7 +23,7 @@ from router.proxy.entrance import Entrance
 from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
 from router.proxy.runtime import Runtime
-from tests.proxy.peers import Peer, Script, answer_ok, running
+from tests.proxy.peers import BACKLOG, Peer, Script, answer_ok, running
 
 KEY = "the-primary-key"
 PATH = "/api/v1/endpoint/churn/score"
@@ -48,7 +48,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     def start(self) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self.port = listening.getsockname()[1]
         self._listener = Listener(listening, self.entrance)
         self._listener.start()

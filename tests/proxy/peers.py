@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: Connections that may wait to be accepted: more than any test opens at once.
+BACKLOG = 1024
+
 Script = Callable[["Conversation"], Awaitable[None]]
 
 
@@ -156,10 +159,11 @@ async def running(script: Script, unix: Path | None = None) -> AsyncIterator[Pee
     """An instance that follows `script` on each connection, on TCP or on a Unix socket."""
     peer = Peer("", script)
     if unix is None:
-        server = await asyncio.start_server(peer.handle, "127.0.0.1", 0)
+        # A SYN that finds no room is sent again after a second, the next after three: later than a proxy waits.
+        server = await asyncio.start_server(peer.handle, "127.0.0.1", 0, backlog=BACKLOG)
         peer.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     else:
-        server = await asyncio.start_unix_server(peer.handle, unix)
+        server = await asyncio.start_unix_server(peer.handle, unix, backlog=BACKLOG)
         peer.address = f"unix:{unix}"
     try:
         yield peer
