@@ -8,7 +8,7 @@ import pytest
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, fields, post
 from tests.proxy.peers import Peer, answer_ok
-from tests.proxy.waiting import until
+from tests.proxy.waiting import until, until_read
 
 StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
@@ -46,10 +46,9 @@ async def test_a_slow_head_that_is_malformed_is_a_400(
     ending.writer.write_eof()
     assert (await ending.answer())[0] == 400
     await _send_slowly(late, wrong)
-    answering = asyncio.create_task(late.answer(), name="answer")
-    await until(lambda: proxy.clients.busy_now or answering.done())
+    await until_read(late.writer)
     proxy.clients.sweep()
-    assert (await answering)[0] == 400
+    assert (await late.answer())[0] == 400
 
 
 async def test_a_slow_head_that_grows_too_large_is_a_431(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.proxy.peers import Conversation, Script
 
@@ -10,6 +11,21 @@ async def until(is_so: Callable[[], object]) -> None:
     """Let the loop run until `is_so` is true; the test's own timeout is the limit."""
     while not is_so():  # noqa: ASYNC110 - peers and counters have no event for this
         await asyncio.sleep(0)
+
+
+async def until_read(sent_over: asyncio.StreamWriter) -> None:
+    """Let the loop run until the other end has read all that was sent, as the kernel's queues tell."""
+    ports = [sent_over.get_extra_info(name)[1] for name in ("sockname", "peername")]
+    await until(lambda: not any(_queued_bytes(*pair) for pair in (ports, reversed(ports))))
+
+
+def _queued_bytes(local_port: int, remote_port: int) -> int:
+    """Bytes that one end of a loopback connection has not sent or its program has not read; 0 where it has closed."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if [int(one.partition(":")[2], 16) for one in (local, remote)] == [local_port, remote_port]:
+            return sum(int(queue, 16) for queue in queues.split(":"))
+    return 0
 
 
 async def until_still(amount: Callable[[], int]) -> int:
