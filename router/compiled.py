@@ -138,7 +138,7 @@ def main() -> int:
         compiled.compile()
     except NotCompiled as error:
         print(
-            f"not compiled: {error}\nteal works without, at about one and a half times the CPU per request.",
+            f"not compiled: {error}\nteal works without, at about three times the CPU per request.",
             file=sys.stderr,
         )
         return 1
