@@ -8,6 +8,8 @@ Rules
 
 import re
 
+from router.core.headers import CONTROLS, MAX_DIGITS
+
 _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _VERSION = b"HTTP/1.1"
 _TARGET = re.compile(rb"/[\w.~%/?=&:,+-]*", re.ASCII)
@@ -17,8 +19,6 @@ _BEGUN_VALUE = re.compile(rb"(?: (?:[!-~\x80-\xff][\t -~\x80-\xff]*)?)?")
 #: A body that is framed in another way than by its length. Parsers look at the value as it comes.
 _CODED = b"transfer-encoding"
 _LENGTH = b"content-length"
-_MAX_DIGITS = 18
-_CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != ord("\t"))
 #: Larger ones are the parser's, which does not look at them from the start again with every line.
 MAX_BYTES = 8 * 1024
 _MAX_LINES = 64
@@ -26,7 +26,7 @@ _MAX_LINES = 64
 
 def has_controls(piece: bytes) -> bool:
     """Whether there is more in it than the middle of a line."""
-    return len(piece.translate(None, _CONTROLS)) != len(piece)
+    return len(piece.translate(None, CONTROLS)) != len(piece)
 
 
 def is_harmless(beginning: bytes, max_lines: int) -> bool:
@@ -80,4 +80,4 @@ def _begins_field(line: bytes, names: set[bytes]) -> bool:
 
 
 def _is_length(value: bytes) -> bool:
-    return value.isdigit() and len(value) <= _MAX_DIGITS
+    return value.isdigit() and len(value) <= MAX_DIGITS

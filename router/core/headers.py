@@ -63,6 +63,8 @@ _RESPONSE_REPLACED = HOP_BY_HOP | {
 
 _REQUEST_REPLACED_AND_CREDENTIAL = _REQUEST_REPLACED | {b"authorization"}
 OWN_PREFIX = b"x-teal-"
+#: Bytes that no field's value has (RFC 9110, 5.5).
+CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != ord("\t"))
 #: What a field's name may have in it (RFC 9110, 5.6.2).
 NAME_BYTES = b"!#$%&'*+-.^_`|~" + (string.ascii_letters + string.digits).encode()
 # What `Connection` may name without effect on the fields.

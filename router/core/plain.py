@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from router.core.digits import milliseconds, whole
 from router.core.headers import (
+    CONTROLS,
     MAX_ANSWER_HEAD_BYTES,
     MAX_DIGITS,
     NAME_BYTES,
@@ -31,8 +32,6 @@ _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\n"
 _BLANKS = b" \t"
-# Bytes that no field's value has (RFC 9110, 5.5).
-_CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != 0x09)
 _PERSISTENCE = frozenset((b"", b"keep-alive", b"close"))
 _MAX_FIELDS = 256
 
@@ -281,7 +280,7 @@ def _plain(found: dict[int, bytes]) -> PlainRequest | None:
 
 def _controls(head: bytes) -> int:
     """How many control characters it has; two for each line end."""
-    return len(head) - len(head.translate(None, _CONTROLS))
+    return len(head) - len(head.translate(None, CONTROLS))
 
 
 def _is_bare(value: bytes) -> bool:

@@ -514,17 +514,17 @@ cdef inline int _add(Parts* parts, bytes part) except -1:
 
 cdef inline int _add_rest(Parts* parts, bytes whole, Py_ssize_t start) except -1:
     """Add what follows from `start` on."""
-    if parts.number == _MAX_PARTS:
-        raise OverflowError("too many parts")
-    parts.spans[parts.number] = Span(<Text> PyBytes_AS_STRING(whole) + start, len(whole) - start)
-    parts.number += 1
-    return 0
+    return _add_span(parts, Span(<Text> PyBytes_AS_STRING(whole) + start, len(whole) - start))
 
 
 cdef inline int _add_number(Parts* parts, Number* number) except -1:
+    return _add_span(parts, Span(<Text> number.text, number.size))
+
+
+cdef inline int _add_span(Parts* parts, Span span) except -1:
     if parts.number == _MAX_PARTS:
         raise OverflowError("too many parts")
-    parts.spans[parts.number] = Span(<Text> number.text, number.size)
+    parts.spans[parts.number] = span
     parts.number += 1
     return 0
 

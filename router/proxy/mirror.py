@@ -3,7 +3,7 @@
 Rules
 - A copy is taken only if a slot is free, its bytes fit into what all copies may hold, and the bucket has them, asked in
   that order: what is refused for one reason has not paid for the next.
-- A copy shares nothing with its live request but the bytes of the body: own turn, own connections, own deadline.
+- A copy shares nothing with its live request but what was read of it: own turn, own connections, own deadline.
 - It waits in its target's queue like any request, unless that carries live traffic: then it takes a free place or none.
 - Its answer is read within bounds and dropped. What is read of a large one has to be paid for too, afterwards, and one
   that is given up costs as much as the bound, so that a target that floods us gets fewer copies instead of the time of
