@@ -77,6 +77,9 @@ def text(found: Finding) -> str:
         + f"; rss {before / MB:.1f} -> {after / MB:.1f} MB, at most {found.peak_rss_bytes / MB:.1f}; "
         + "fds {} -> {}; loop late by {:.0f} ms, gc {:.0f} ms".format(*found.fds, found.lag_ms, found.gc_ms),
     ]
+    if found.busy_percent:
+        shares = ", ".join(f"{percent:.1f} % {kind}" for kind, percent in found.busy_percent.items())
+        lines.append(f"  CPU of all proxies, of a core: {shares}")
     for check in found.checks:
         seen = f" ({check.seen})" if check.seen else ""
         lines.append(f"  {'holds' if check.holds else 'DOES NOT HOLD'}: {check.text}{seen}")

@@ -55,24 +55,49 @@ class Guest:
     answer: bytearray = field(default_factory=bytearray)
 
 
-def ways(url: SplitResult) -> dict[str, Way]:
-    """All of them, by name."""
-    slow = _head(url, SLOW_BYTES)
-    short = b'{"number": 1234}'
+def ways(url: SplitResult, *, is_chunked: bool) -> dict[str, Way]:
+    """All of them, by name.
+
+    Args:
+        is_chunked: Send bodies in chunks, and an empty line before a slow head: both are the full lane's at once.
+    """
+    before = b"\r\n" if is_chunked else b""
+    slow, short = Request(url, b"x" * SLOW_BYTES, is_chunked), Request(url, b'{"number": 1234}', is_chunked)
+    large = Request(url, short.body, is_chunked, pin="large")
     return {
-        "slow_head": Way(slowly=slow + b"x" * SLOW_BYTES),
-        "slow_body": Way(at_once=slow, slowly=b"x" * SLOW_BYTES),
-        "never_reads": Way(at_once=_head(url, len(short), pin="large") + short, reads=False),
-        "asks_and_stays": Way(at_once=_head(url, len(short)) + short),
+        "slow_head": Way(slowly=before + slow.head + slow.body),
+        "slow_body": Way(at_once=slow.head + slow.size, slowly=slow.body),
+        "never_reads": Way(at_once=large.whole, reads=False),
+        "asks_and_stays": Way(at_once=short.whole),
     }
 
 
-def _head(url: SplitResult, length: int, pin: str = "") -> bytes:
-    pinned = f"azureml-model-deployment: {pin}\r\n" if pin else ""
-    return (
-        f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n{pinned}"
-        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-    ).encode()
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, its body in one piece: with a length or as a chunk."""
+
+    url: SplitResult
+    body: bytes
+    is_chunked: bool
+    pin: str = ""
+
+    @property
+    def head(self) -> bytes:
+        pinned = f"azureml-model-deployment: {self.pin}\r\n" if self.pin else ""
+        framing = "Transfer-Encoding: chunked" if self.is_chunked else f"Content-Length: {len(self.body)}"
+        return (
+            f"POST {self.url.path} HTTP/1.1\r\nHost: {self.url.netloc}\r\n{pinned}"
+            f"Content-Type: application/json\r\n{framing}\r\n\r\n"
+        ).encode()
+
+    @property
+    def size(self) -> bytes:
+        """What comes between head and body."""
+        return b"%x\r\n" % len(self.body) if self.is_chunked else b""
+
+    @property
+    def whole(self) -> bytes:
+        return self.head + self.size + self.body + (b"\r\n0\r\n\r\n" if self.is_chunked else b"")
 
 
 class Crowd:
@@ -183,9 +208,10 @@ def main() -> None:
     parser.add_argument("url", type=urlsplit)
     for name in ("slow-head", "slow-body", "never-reads", "asks-and-stays"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="CLIENTS")
+    parser.add_argument("--chunked", action="store_true", help="ask what teal's full lane answers")
     numbers = vars(parser.parse_args())
     url = numbers.pop("url")
-    known = ways(url)
+    known = ways(url, is_chunked=numbers.pop("chunked"))
     wanted = [known[name] for name, number in numbers.items() for _ in range(number)]
     crowd = Crowd((url.hostname, url.port), wanted)
 

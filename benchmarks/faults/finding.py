@@ -57,6 +57,8 @@ class Finding:
     rss_bytes: tuple[int, int] = (0, 0)  # before, after
     peak_rss_bytes: int = 0
     fds: tuple[int, int] = (0, 0)
+    busy_percent: Mapping[str, float] = field(default_factory=dict)  # of a core, all proxies, in spells of each kind
+    compared: Mapping[str, Any] = field(default_factory=dict)  # p99s of spells and their ratios: `Contrast.record`
     checks: list[Check] = field(default_factory=list)
     skipped: str = ""
     request_path: str = ""  # compiled or interpreted, as each proxy says of itself

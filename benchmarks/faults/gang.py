@@ -13,11 +13,16 @@ from harness.systems import BENCHMARKS
 
 
 class Gang:
-    """So many clients of each kind, from `start` to `stop`; `outcomes` is of all times together."""
+    """So many clients of each kind, from `start` to `stop`; `outcomes` is of all times together.
 
-    def __init__(self, url: str, log: Path, **numbers: int) -> None:
+    Args:
+        is_chunked: They ask what the full lane answers.
+    """
+
+    def __init__(self, url: str, log: Path, *, is_chunked: bool = False, **numbers: int) -> None:
         options = [part for way, number in numbers.items() for part in (f"--{way.replace('_', '-')}", str(number))]
-        self._command = [sys.executable, "-m", "faults.crowd", url, *options]
+        chunked = ["--chunked"] if is_chunked else []
+        self._command = [sys.executable, "-m", "faults.crowd", url, *chunked, *options]
         self._log = log
         self._process: PinnedProcess | None = None
         self.outcomes: Counter[str] = Counter()

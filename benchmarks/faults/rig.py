@@ -2,18 +2,20 @@
 
 import contextlib
 import os
+import statistics
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Self
 
 import psutil
 from faults.daemon import Daemon, Held
 from faults.finding import Finding, Soak
-from harness.processes import PinnedProcess
+from harness.processes import PinnedProcess, cpu_ns
 from harness.samples import Contrast, Sample, Samples, Span
 from harness.steady import READY
 from harness.systems import BENCHMARKS
@@ -25,7 +27,7 @@ POLL_S = 0.05
 #: Between what a process does and when another one's clock says so.
 MARGIN_S = 0.1
 #: Of spells that are compared.
-ROUNDS, SPELL_S = 12, 2.0
+ROUNDS, SPELL_S, SETTLE_S = 12, 2.0, 0.5
 P99_WITHIN_PERCENT = 10
 RATE = 1000
 #: Where spells are compared: half of that, so that clients, router and workers have idle time between requests.
@@ -68,6 +70,14 @@ class PeakMemory:
                 self.rss_bytes = max(self.rss_bytes, self._held().rss_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is made, and how it is ended."""
+
+    begin: Callable[[], None]
+    end: Callable[[], None]
+
+
 class Rig:
     """A daemon and its load, for the time of one fault.
 
@@ -85,6 +95,8 @@ class Rig:
         self._load: PinnedProcess | None = None
         self._quiet: list[Span] = []
         self._fault: list[Span] = []
+        self._control: list[Span] = []
+        self._busy_percent: dict[str, list[float]] = {}  # of a core, all proxies together, in each spell of a kind
         self._before: Held | None = None
         self._peak_rss_bytes = 0
         self._samples: Samples | None = None
@@ -122,27 +134,45 @@ class Rig:
 
     def rounds(
         self,
-        begin: Callable[[], None],
-        end: Callable[[], None],
+        fault: Trouble,
+        control: Trouble | None = None,
         *,
         number: int = ROUNDS,
         spell_s: float = SPELL_S,
-        settle_s: float = 0.5,
+        settle_s: float = SETTLE_S,
     ) -> None:
-        """Quiet spells and such with the fault in turns; the first and the last are quiet."""
-        self.quiet(spell_s)
-        for _ in range(number):
-            begin()
-            time.sleep(settle_s)
-            with self.fault():
-                time.sleep(spell_s)
-            end()
-            time.sleep(settle_s)
-            self.quiet(spell_s)
+        """Quiet spells and such with the fault in turns; the first and the last are quiet.
 
-    def contrast(self) -> Contrast:
-        """End the load; the p99 of quiet spells beside that of such with the fault."""
-        return Contrast.of(self.samples(), self._quiet, self._fault)
+        Args:
+            control: The same trouble, but not for the daemon: has a spell beside each with the fault, each second time
+                before it.
+            settle_s: Between the beginning of either and its spell.
+        """
+        kinds = [("fault", fault, self._fault)]
+        if control is not None:
+            kinds.append(("control", control, self._control))
+        self._quiet_spell(spell_s)
+        for _ in range(number):
+            for kind, trouble, spells in kinds:
+                trouble.begin()
+                time.sleep(settle_s)
+                with self._watched(), self._used(kind), self._spell(spells):
+                    time.sleep(spell_s)
+                trouble.end()
+                time.sleep(SETTLE_S)
+            kinds.reverse()
+            self._quiet_spell(spell_s)
+
+    def compare(self, found: Finding, whose: str = "p99") -> None:
+        """Tell the p99 of spells with the fault beside that of the others, and check that it is within 10 %.
+
+        Where there is a control it has to be within 10 % of the control's: what is above that is the router's doing.
+        """
+        contrast = Contrast.of(self.samples(), self._quiet, self._fault, self._control)
+        found.compared = contrast.record()
+        found.busy_percent = {kind: statistics.median(percents) for kind, percents in self._busy_percent.items()}
+        of_what = " of what it is in the control" if self._control else ""
+        found.check(f"{whose} within {P99_WITHIN_PERCENT} %{of_what}", contrast.is_within(P99_WITHIN_PERCENT), contrast)
 
     def samples(self) -> Samples:
         """End the load; return all requests."""
@@ -207,6 +237,19 @@ class Rig:
         began = time.monotonic()
         yield
         spells.append(Span(began, time.monotonic()))
+
+    @contextlib.contextmanager
+    def _used(self, kind: str) -> Iterator[None]:
+        """Note the CPU time of the proxies in a spell of this kind."""
+        pids = self.daemon.proxy_pids()
+        began, before = time.monotonic(), cpu_ns(pids)
+        yield
+        percent = (cpu_ns(pids) - before) / 1e9 / (time.monotonic() - began) * 100
+        self._busy_percent.setdefault(kind, []).append(percent)
+
+    def _quiet_spell(self, seconds: float) -> None:
+        with self._used("quiet"):
+            self.quiet(seconds)
 
     def _start_load(self) -> PinnedProcess:
         chunked = ["--chunked"] if self._soak.lane == "full" else []

@@ -1,5 +1,6 @@
 """What a steady load found: its requests by when they were sent, what became of them and how long that took."""
 
+import dataclasses
 import math
 import statistics
 from collections import Counter
@@ -85,6 +86,22 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """The median of some ratios, and by how much of itself it may be off: the standard error of the median."""
+
+    median: float
+    error: float
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> "Ratio":
+        logs = [math.log(ratio) for ratio in ratios]
+        return cls(statistics.median(ratios), math.sqrt(math.pi / 2) * statistics.stdev(logs) / math.sqrt(len(logs)))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} give or take {self.error:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
 class Contrast:
     """The p99 of spells under a fault beside that of the quiet spells around them, in milliseconds.
 
@@ -92,39 +109,64 @@ class Contrast:
     spells are short, many, and alternate, beginning and ending with a quiet one: each under the fault is compared with
     the geometric mean of its two neighbours, which cancels a drift, and the median of the ratios counts, which does not
     mind a few spells that something else disturbed.
+
+    Attributes:
+        control_ms: Of spells in which the same trouble is made, but not to what is measured: one beside each under the
+            fault, before or after it, in turns. None if there were none.
     """
 
     quiet_ms: Sequence[float]
     fault_ms: Sequence[float]
+    control_ms: Sequence[float] = ()
 
     @classmethod
-    def of(cls, samples: Samples, quiet: Sequence[Span], fault: Sequence[Span]) -> "Contrast":
+    def of(
+        cls, samples: Samples, quiet: Sequence[Span], fault: Sequence[Span], control: Sequence[Span] = ()
+    ) -> "Contrast":
         def p99s(spans: Sequence[Span]) -> list[float]:
             return [samples.sent_in(span).percentile_ms(99) for span in spans]
 
-        return cls(p99s(quiet), p99s(fault))
+        return cls(p99s(quiet), p99s(fault), p99s(control))
 
     @property
-    def ratios(self) -> list[float]:
-        """Of each spell under the fault."""
-        neighbours = zip(self.fault_ms, self.quiet_ms[:-1], self.quiet_ms[1:], strict=True)
-        return [fault / math.sqrt(before * after) for fault, before, after in neighbours]
+    def raw(self) -> Ratio:
+        """Under the fault, by what it is without."""
+        return self._by_quiet(self.fault_ms)
 
     @property
-    def ratio(self) -> float:
-        return statistics.median(self.ratios)
+    def elsewhere(self) -> Ratio:
+        """Under the control, by what it is without: what the trouble costs wherever it is made."""
+        return self._by_quiet(self.control_ms)
 
     @property
-    def error(self) -> float:
-        """By how much of itself the ratio may be off: the standard error of the median."""
-        logs = [math.log(ratio) for ratio in self.ratios]
-        return math.sqrt(math.pi / 2) * statistics.stdev(logs) / math.sqrt(len(logs))
+    def added(self) -> Ratio:
+        """Under the fault, by what it is under the control; without one, `raw`."""
+        if not self.control_ms:
+            return self.raw
+        return Ratio.of([fault / control for fault, control in zip(self.fault_ms, self.control_ms, strict=True)])
 
     def is_within(self, percent: float) -> bool:
-        """Whether the fault costs no more than this."""
-        return self.ratio <= 1 + percent / 100
+        """Whether the fault adds no more than this."""
+        return self.added.median <= 1 + percent / 100
+
+    def record(self) -> dict[str, object]:
+        """All of it, for a file."""
+        ratios = {"raw": self.raw}
+        if self.control_ms:
+            ratios |= {"control": self.elsewhere, "against_control": self.added}
+        return dataclasses.asdict(self) | {name: dataclasses.asdict(ratio) for name, ratio in ratios.items()}
 
     def __str__(self) -> str:
         quiet, fault = statistics.median(self.quiet_ms), statistics.median(self.fault_ms)
         spells = f"{len(self.fault_ms)} spells each"
-        return f"p99 {fault:.2f} ms against {quiet:.2f}, ratio {self.ratio:.2f} give or take {self.error:.2f}, {spells}"
+        if not self.control_ms:
+            return f"p99 {fault:.2f} ms against {quiet:.2f}, ratio {self.raw}, {spells}"
+        control = statistics.median(self.control_ms)
+        return (
+            f"p99 {fault:.2f} ms against {control:.2f} in the control, ratio {self.added}; "
+            f"against {quiet:.2f} without, ratio {self.raw}, and that of the control {self.elsewhere}; {spells}"
+        )
+
+    def _by_quiet(self, spells_ms: Sequence[float]) -> Ratio:
+        neighbours = zip(spells_ms, self.quiet_ms[:-1], self.quiet_ms[1:], strict=True)
+        return Ratio.of([spell / math.sqrt(before * after) for spell, before, after in neighbours])

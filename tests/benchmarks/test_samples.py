@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from harness.samples import Contrast, Sample, Samples, Span
+from harness.samples import Contrast, Ratio, Sample, Samples, Span
 from harness.steady import CUT, RECORD
 
 
@@ -39,15 +39,24 @@ def test_percentiles_are_of_good_answers() -> None:
 def test_a_spell_with_the_fault_is_compared_with_the_quiet_ones_around_it() -> None:
     """A machine that becomes slower all the time is not the fault; one spell that was disturbed counts little."""
     drifting = Contrast((1.0, 4.0, 16.0, 64.0), (2.2, 8.0, 300.0))
-    assert [round(ratio, 2) for ratio in drifting.ratios] == [1.1, 1.0, 9.38]
-    assert round(drifting.ratio, 2) == 1.1
+    assert round(drifting.raw.median, 2) == 1.1
+    assert drifting.added == drifting.raw
     assert drifting.is_within(10.001)
     assert not drifting.is_within(9)
 
 
+def test_what_the_trouble_costs_wherever_it_is_made_is_not_added_by_the_fault() -> None:
+    """Where there is a control, a spell with the fault is compared with the one beside it; the raw ratio is told."""
+    contrast = Contrast((1.0, 1.0, 1.0, 1.0), (2.1, 2.0, 2.2), (2.0, 2.0, 2.0))
+    assert (contrast.raw.median, contrast.elsewhere.median, contrast.added.median) == (2.1, 2.0, 1.05)
+    assert contrast.is_within(10)
+    assert "ratio 1.05 give or take" in str(contrast)
+    assert "against 1.00 without, ratio 2.10 give or take" in str(contrast)
+
+
 def test_the_error_of_a_ratio_is_that_of_its_spells() -> None:
     """Spells that agree leave none; it falls with the square root of their number."""
-    assert Contrast((1.0,) * 4, (1.2,) * 3).error == 0.0
-    few, many = (Contrast((1.0,) * (2 * n + 1), (1.0, math.e) * n).error for n in (2, 8))
+    assert Ratio.of((1.2,) * 3).error == 0.0
+    few, many = (Ratio.of((1.0, math.e) * n).error for n in (2, 8))
     assert round(few / many, 1) == 2.2
     assert round(many, 3) == 0.162
