@@ -54,10 +54,20 @@ class Answer:
         taken = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._held_bytes = 0
+        self.go_on()
+        return taken
+
+    def hold(self) -> None:
+        """Read no more of it until `go_on` or `take`: what it goes to does not keep up."""
+        if not self._is_paused and not self.is_complete:
+            self._is_paused = True
+            self._connection.pause()
+
+    def go_on(self) -> None:
+        """Read on."""
         if self._is_paused:
             self._is_paused = False
             self._connection.resume()
-        return taken
 
     async def wait_more(self) -> None:
         """Return once more of the body, or its end, has come.
@@ -90,18 +100,14 @@ class Answer:
 
     def flush(self, parts: list[bytes]) -> None:
         self._add(parts)
-        if self._held_bytes > _HIGH_WATER_BYTES and not self._is_paused:
-            self._is_paused = True
-            self._connection.pause()
+        if self._held_bytes > _HIGH_WATER_BYTES:
+            self.hold()
         self._wake()
 
     def end(self, parts: list[bytes]) -> None:
         self._add(parts)
         self.is_complete = True
-        if self._is_paused:
-            # All of it is here; the connection may serve the next exchange.
-            self._is_paused = False
-            self._connection.resume()
+        self.go_on()  # all of it is here; the connection may serve the next exchange
         self._wake()
 
     def lost(self, error: UpstreamLost, parts: list[bytes]) -> None:

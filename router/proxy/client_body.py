@@ -1,4 +1,10 @@
-"""The body of a client's request: bounded in size and in the time that it may take to come."""
+"""The body of a client's request: bounded in size and in the time that it may take to come.
+
+Rules
+- Nobody is woken by a byte of a body that is wanted in larger parts: its connection says that something came, and how
+  late it is by then is all that changes.
+- The time of all bodies is looked after by one timer.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -8,29 +14,45 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
 from router.core.pace import Pace
+from router.proxy.deadlines import Deadlines
+from router.proxy.persistence import BodyWatch
+
+#: Of a body that is wanted whole, the part for which it is worth being woken.
+_PART_BYTES = 64 * 1024
 
 
 class ClientBody:
     """Reads one request's body.
 
     Args:
+        connection: What `content` comes over.
         pace: How late it may be; the time that an instance takes to read is not counted.
+        deadlines: What looks after its time while it is waited for.
         on_read: Called once before the first wait, to tell a client that asked first to go on.
     """
 
     def __init__(
         self,
         content: StreamReader,
+        connection: BodyWatch,
         *,
         max_bytes: int,
         pace: Pace,
+        deadlines: Deadlines,
         on_read: Callable[[], None],
     ) -> None:
         self._content = content
+        self._connection = connection
         self._max_bytes = max_bytes
         self._pace = pace
+        self._deadlines = deadlines
         self._on_read = on_read
+        self._loop = asyncio.get_running_loop()
         self._has_begun = False
+        self._seen_bytes = 0  # that the pace knows of
+        self._wanted_bytes = 1  # unread ones, for which it is worth being woken
+        self._waiter: asyncio.Future[None] | None = None
+        self.deadline = 0.0
         self.read_bytes = 0
 
     @property
@@ -47,12 +69,12 @@ class ClientBody:
         if self._content.is_eof():
             return self._count(self._content.read_nowait())
         parts = []
-        while self.read_bytes <= limit and (part := await self.read()):
+        while self.read_bytes <= limit and (part := await self.read(min(_PART_BYTES, limit + 1 - self.read_bytes))):
             parts.append(part)
         return b"".join(parts)
 
-    async def read(self) -> bytes:
-        """The next part; empty at the end.
+    async def read(self, at_least: int = 1) -> bytes:
+        """The next part; empty at the end. Shorter than asked for if the body ends, or aiohttp holds no more of it.
 
         Raises:
             BodyTooLarge, BodyTimeout, BadRequest
@@ -60,19 +82,57 @@ class ClientBody:
         if not self._has_begun:
             self._has_begun = True
             self._on_read()
-        loop, pace = asyncio.get_running_loop(), self._pace
-        pace.resume(loop.time())
+        self._pace.resume(self._loop.time())
+        self._keep_pace()
+        self._wanted_bytes = min(at_least, self._max_bytes + 1 - self.read_bytes)  # with one too many it is refused
         try:
-            async with asyncio.timeout_at(pace.deadline):
-                part = await self._content.readany()
-        except TimeoutError as error:
-            raise BodyTimeout(pace.idle_s) from error
+            if not self._is_due():
+                await self._wait()
+            part = self._content.read_nowait()
         except RequestPayloadError as error:
             raise BadRequest("The request body is not framed as its head announces.") from error
-        except RuntimeError as error:  # aiohttp's word for a connection that was closed before we came to read
-            raise ConnectionResetError from error
-        pace.came(len(part), loop.time())
         return self._count(part)
+
+    def came(self) -> None:
+        """Something came over the connection: a part of the body, its end, or the news that there will be none."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        self._keep_pace()
+        if self._is_due():
+            waiter.set_result(None)
+
+    def expire(self) -> None:
+        """It is too late."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(BodyTimeout(self._pace.idle_s))
+
+    def _keep_pace(self) -> None:
+        seen_bytes = self._content.total_bytes
+        if seen_bytes > self._seen_bytes:
+            self._pace.came(seen_bytes - self._seen_bytes, self._loop.time())
+            self._seen_bytes = seen_bytes
+        self.deadline = self._pace.deadline
+
+    def _is_due(self) -> bool:
+        """Whether there is something to read, and reason to."""
+        content = self._content
+        unread_bytes = content.total_bytes - self.read_bytes
+        is_enough = unread_bytes >= self._wanted_bytes or (unread_bytes > 0 and self._connection.is_reading_paused)
+        return is_enough or content.is_eof() or content.exception() is not None
+
+    async def _wait(self) -> None:
+        if not self._connection.connected:
+            raise ConnectionResetError  # it was closed before we came to read
+        self._waiter = self._loop.create_future()
+        self._connection.reader = self
+        self._deadlines.add(self)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._connection.reader = None
+            self._deadlines.discard(self)
 
     def _count(self, part: bytes) -> bytes:
         self.read_bytes += len(part)

@@ -5,7 +5,7 @@ import asyncio
 from router.core.admission import Admission
 from router.core.ledger import CONNECTIONS
 from router.core.stats import count
-from router.proxy.deadlines import Deadlines, in_turns
+from router.proxy.deadlines import in_turns
 from router.proxy.fast_connection import CountedConnection, FastConnection
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
@@ -14,9 +14,6 @@ from router.proxy.opened import ClientProtocol, OpenConnections
 from router.proxy.runtime import Runtime
 from router.proxy.server import ClientConnection, FullLaneServer
 
-#: How late the end of a client's patience may come.
-_PRECISION_S = 0.25
-
 
 class Clients:
     """Makes connections for clients, on the fast lane unless it is switched off, and knows those that are open."""
@@ -24,7 +21,7 @@ class Clients:
     def __init__(self, runtime: Runtime, mirror: Mirror, *, has_fast_lane: bool = True) -> None:
         self.now = runtime.now
         self.runtime = runtime
-        self.patience = Deadlines(runtime.now, _PRECISION_S)
+        self.patience = runtime.patience
         self._lane = FastLane(runtime, mirror) if has_fast_lane else None
         self._fast: set[FastConnection] = set()
         self._opened = OpenConnections(runtime.claims(CONNECTIONS))

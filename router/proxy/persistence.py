@@ -1,6 +1,6 @@
 """Whether a client's connection can serve another request."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader
 from aiohttp.http import HttpVersion11
@@ -14,20 +14,28 @@ _PLAIN_END = b"\r\n0\r\n\r\n"
 _HEAD_END = b"\r\n\r\n"
 
 
+class BodyReader(Protocol):
+    """Who waits for the body of the request that is being handled."""
+
+    def came(self) -> None: ...
+
+
 class BodyWatch(Reading):
     """A client's connection that notices how the body of a request ends, or that it never will.
 
     Attributes:
+        reader: Told whenever something came, as long as there is one.
         is_spent: It has served as many requests as it may.
         has_bare_head: The last request was whole with its head, as far as this can be told, and nothing came after it.
     """
 
-    __slots__ = ("_body", "_last_bytes", "has_bare_head", "is_spent")
+    __slots__ = ("_body", "_last_bytes", "has_bare_head", "is_spent", "reader")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._last_bytes = b""
         self._body: StreamReader = EMPTY_PAYLOAD
+        self.reader: BodyReader | None = None
         self.is_spent = False
         self.has_bare_head = False
 
@@ -38,11 +46,18 @@ class BodyWatch(Reading):
         if data:
             self.has_bare_head = len(self._messages) == number + 1 and _ends_with_first_head(before, data)
         self._check_body()
+        if self.reader is not None:
+            self.reader.came()
 
     def watch(self, body: StreamReader) -> None:
         """Watch the body of the request that is being handled now."""
         self._body = body
         self._check_body()
+
+    @property
+    def is_reading_paused(self) -> bool:
+        """aiohttp holds as much as it takes unread."""
+        return bool(self._reading_paused)
 
     @property
     def ended_plainly(self) -> bool:

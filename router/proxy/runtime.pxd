@@ -15,6 +15,7 @@ cdef class Runtime:
     cdef public Pool pool
     cdef public list pools
     cdef public Deadlines deadlines
+    cdef public Deadlines patience
     cdef public bint is_draining
     cdef public set tunnels
     cdef public object has_table

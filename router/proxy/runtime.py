@@ -25,6 +25,8 @@ from router.proxy.pool import Pool
 
 log = structlog.get_logger()
 
+#: How late we may notice that a client is late.
+_PATIENCE_PRECISION_S = 0.25
 _TWO_DIGITS = [b"%02x" % number for number in range(256)]
 
 
@@ -46,6 +48,7 @@ class Runtime:
         self.pool = Pool(self.now)
         self.pools = [self.pool]  # of everybody who keeps connections to instances
         self.deadlines = Deadlines(self.now)
+        self.patience = Deadlines(self.now, _PATIENCE_PRECISION_S)  # with clients who send, or end
         self.is_draining = False
         self.tunnels: set[Watched] = set()
         self.has_table = asyncio.Event()

@@ -31,7 +31,7 @@ from router.proxy.client_body import ClientBody
 from router.proxy.ending import tell_of_part
 from router.proxy.forward import Exchange, Outgoing
 from router.proxy.mirror import Mirror
-from router.proxy.persistence import can_go_on, is_bare
+from router.proxy.persistence import BodyWatch, can_go_on, is_bare
 from router.proxy.runtime import Runtime
 from router.proxy.tunnel import Tunnel
 from router.proxy.upstream import AnswerHead, UpstreamLost
@@ -126,11 +126,15 @@ class Scoring:
         limit = chosen.endpoint.spec.max_body_bytes
         if self._announced_bytes is not None and self._announced_bytes > limit:
             raise BodyTooLarge(limit)
-        limits = self._runtime.limits
+        runtime, connection = self._runtime, self._request.protocol
+        limits = runtime.limits
+        assert isinstance(connection, BodyWatch)  # the lane's own
         return ClientBody(
             self._request.content,
+            connection,
             max_bytes=limit,
-            pace=Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, self._runtime.now()),
+            pace=Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, runtime.now()),
+            deadlines=runtime.patience,
             on_read=self._continue,
         )
 
@@ -338,7 +342,10 @@ class Scoring:
         is_taken = False
         try:
             async with asyncio.timeout(self._runtime.limits.answer_timeout_s):
-                await self._request.writer.drain()
+                if self._request.protocol.writing_paused:
+                    answer.hold()  # of what is not read there should not be more
+                    await self._request.writer.drain()
+                    answer.go_on()
                 is_taken = True
                 await answer.wait_more()
         except TimeoutError as error:

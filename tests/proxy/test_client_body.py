@@ -1,0 +1,78 @@
+"""Bodies that come in pieces: when they are looked at, when they are passed on, when they are refused."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from router.core.wire import ProxyLimits
+from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.peers import Conversation, Peer, answer_ok
+
+StartPeer = Callable[..., Awaitable[Peer]]
+OpenRaw = Callable[[], Awaitable[RawClient]]
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+async def test_a_body_in_more_chunks_than_are_held_unread_comes_whole(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw
+) -> None:
+    """aiohttp stops reading at 16,384 chunks, however small: it is relieved of them, and the rest comes."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one)))
+    client = await raw()
+    await client.send(post(b"", CHUNKED) + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+    assert (await client.answer())[0] == 200
+    assert one.seen[0].body == b"x" * 20_000
+
+
+async def test_a_body_that_comes_byte_by_byte_comes_whole(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Each byte in a read of its own, size and end of the chunk as well."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one)))
+    client = await raw()
+    await client.send(post(b"", CHUNKED))
+    for byte in b"6\r\nabcdef\r\n0\r\n\r\n":
+        await client.send(bytes((byte,)))
+        await asyncio.sleep(0)
+    assert (await client.answer())[0] == 200
+    assert one.seen[0].body == b"abcdef"
+
+
+async def test_a_large_body_is_passed_on_as_soon_as_it_is_large(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """One byte more than is kept of a body begins it, and every byte from then on is passed on as it comes."""
+    got: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def read(conversation: Conversation) -> None:
+        head = await conversation.head()
+        got.put_nowait(await conversation.reader.readexactly(256 * 1024 + 1))
+        got.put_nowait(await conversation.reader.readexactly(1))
+        assert head.values("content-length") == [b"300000"]
+        await conversation.answer()
+
+    proxy.apply(endpoint(deployment("blue", await peer(read))))
+    client = await raw()
+    await client.send(post(b"x" * (256 * 1024 + 1), "Content-Length: 300000"))
+    assert await got.get() == b"x" * (256 * 1024 + 1)
+    await client.send(b"y")
+    assert await got.get() == b"y"
+
+
+async def test_a_byte_too_many_is_refused_before_more_comes(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A body of no announced length is not waited for once it is larger than it may be."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one), max_body_bytes=10))
+    client = await raw()
+    await client.send(post(b"", CHUNKED) + b"ff\r\nelevenbytes")
+    assert (await client.answer())[0] == 413
+    assert one.connections == 0
+
+
+async def test_broken_chunks_are_refused_while_more_is_awaited(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """What cannot be the size of a chunk is answered at once, not when the time for the body is over."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one)), limits=ProxyLimits(body_timeout_s=60))
+    client = await raw()
+    await client.send(post(b"", CHUNKED) + b"3\r\nabc\r\n")
+    await client.send(b"zz\r\n")
+    assert (await client.answer())[0] == 400
+    assert one.connections == 0
