@@ -271,8 +271,15 @@ class Copy(DirectExchange):
     def fail(self, error: RouterError) -> None:
         self._end(_OUTCOMES.get(type(error), "failed"))
 
-    def broke_off(self, error: UpstreamLost, parts: list[bytes]) -> None:
-        self._end("failed")
+    def lost(self, error: UpstreamLost, parts: list[bytes]) -> None:
+        connection = self._connection
+        if self._has_head:
+            self._end("failed")
+        elif error.is_unread and connection is not None and connection.is_reused:
+            self._start_task(error)  # it was stale: once more, on a new one
+        else:  # without a task, which a target that is broken would cost for each copy
+            self.upstream_failed(error.reason)
+            self._end("failed")
 
     def expire(self) -> None:
         self._end("failed")
