@@ -5,7 +5,7 @@ import asyncio
 from router.core.admission import Admission
 from router.core.ledger import CONNECTIONS
 from router.core.stats import count
-from router.proxy.deadlines import in_turns
+from router.proxy.deadlines import end_due
 from router.proxy.fast_connection import CountedConnection, FastConnection
 from router.proxy.fast_lane import FastLane
 from router.proxy.full_lane import FullLane
@@ -68,8 +68,11 @@ class Clients:
         self._full.sweep()
         now, limits = self.now(), self.runtime.limits
         late, unread = now - limits.head_timeout_s, now - limits.answer_timeout_s
-        due = [one for one in self._fast if one.owes_head_since(late) or one.is_unread_since(unread)]
-        in_turns(due, lambda one: self._cut_late(one, late, unread))
+        end_due(
+            list(self._fast),
+            lambda one: one.owes_head_since(late) or one.is_unread_since(unread),
+            lambda one: self._cut_late(one, late, unread),
+        )
 
     def _cut_late(self, connection: FastConnection, late: float, unread: float) -> None:
         cut = self.runtime.totals.process.connections_cut
@@ -138,9 +141,7 @@ class Clients:
 
     def _close_idle_fast(self, idle_s: float) -> None:
         earlier = self.now() - idle_s
-        for connection in list(self._fast):
-            if connection.is_idle and connection.idle_since <= earlier:
-                connection.close()
+        end_due(list(self._fast), lambda one: one.is_idle and one.idle_since <= earlier, FastConnection.close)
 
     def _tick(self) -> None:
         """Close connections whose client does not come back."""

@@ -6,8 +6,9 @@ from typing import Protocol, TypeVar
 
 #: How late an end may come. A timer of its own for each request would cost a tenth of what the request costs.
 PRECISION_S = 0.02
-#: Ends in one turn of the loop, which others wait for; and until the next ones.
+#: Ends in one turn of the loop, which others wait for; looks that take as long; and until the next ones.
 _AT_ONCE = 25
+_LOOKS_AT_ONCE = 250
 _BREATH_S = 0.002
 
 
@@ -59,9 +60,11 @@ class Deadlines:
             self._look_in(_BREATH_S if self._due else self._precision_s)
 
 
-def in_turns(ones: Sequence[_One], end: Callable[[_One], None]) -> None:
-    """Call `end` for each of them, for a few in one turn of the loop: nobody else waits for all."""
-    for one in ones[:_AT_ONCE]:
+def end_due(ones: Sequence[_One], is_due: Callable[[_One], bool], end: Callable[[_One], None]) -> None:
+    """End those that are due: in one turn of the loop some are looked at, and fewer ended; nobody waits for all."""
+    due = [one for one in ones[:_LOOKS_AT_ONCE] if is_due(one)]
+    for one in due[:_AT_ONCE]:
         end(one)
-    if len(ones) > _AT_ONCE:
-        asyncio.get_running_loop().call_later(_BREATH_S, in_turns, ones[_AT_ONCE:], end)
+    rest = [*due[_AT_ONCE:], *ones[_LOOKS_AT_ONCE:]]
+    if rest:
+        asyncio.get_running_loop().call_later(_BREATH_S, end_due, rest, is_due, end)

@@ -12,6 +12,7 @@ from yarl import URL
 
 from router.core.admission import ConnectionCut
 from router.core.stats import count
+from router.proxy.deadlines import end_due
 from router.proxy.ending import EndingConnection
 from router.proxy.full_lane import CLOSED, FullLane
 from router.proxy.opened import OpenConnections
@@ -230,18 +231,17 @@ class FullLaneServer(Server):
     def sweep(self) -> None:
         """Close connections that do not get to the end of a head, or whose client does not read the last answer."""
         now, limits = self._runtime.now(), self._runtime.limits
-        for connection in self.client_connections:
-            if connection.has_lingered(now, limits.answer_timeout_s):
-                connection.cut("not_read")
-            elif connection.owes_head_since(now - limits.head_timeout_s):
-                connection.give_up_head()
+        late, patience_s = now - limits.head_timeout_s, limits.answer_timeout_s
+        end_due(
+            self.client_connections,
+            lambda one: one.has_lingered(now, patience_s) or one.owes_head_since(late),
+            lambda one: one.cut("not_read") if one.has_lingered(now, patience_s) else one.give_up_head(),
+        )
 
     def close_idle(self, idle_s: float) -> None:
         """Close connections on which nothing has happened for `idle_s` seconds."""
         earlier = self._runtime.now() - idle_s
-        for connection in self.client_connections:
-            if connection.is_idle_since(earlier):
-                connection.close_once()
+        end_due(self.client_connections, lambda one: one.is_idle_since(earlier), ClientConnection.close_once)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

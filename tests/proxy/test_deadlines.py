@@ -2,7 +2,7 @@
 
 import asyncio
 
-from router.proxy.deadlines import Deadlines
+from router.proxy.deadlines import Deadlines, end_due
 from tests.proxy.waiting import until
 
 
@@ -87,3 +87,12 @@ async def test_nothing_is_looked_after_when_nothing_waits() -> None:
     deadlines.add(one)
     await until(lambda: looks == 2)
     deadlines.discard(one)
+
+
+async def test_of_many_a_few_are_ended_in_one_turn() -> None:
+    """The first at once, all that are due in the end, and none of them twice."""
+    ended: list[int] = []
+    end_due(range(1000), lambda one: one % 2 == 0, ended.append)
+    assert ended == list(range(0, 50, 2))
+    await until(lambda: len(ended) >= 500)
+    assert sorted(ended) == list(range(0, 1000, 2))
