@@ -1,10 +1,11 @@
 """Sends requests to a mirror target at a given rate, as a router does that has nothing else to do; ends on SIGTERM.
 
 A connection for each; one read of the answer, and the connection is given up: the least that a copy takes whose target
-talks nonsense or too much.
+talks nonsense or too much. It stands for another machine, and runs when nobody else wants a core.
 """
 
 import argparse
+import os
 import random
 import socket
 import time
@@ -26,6 +27,7 @@ def copy(port: int, request: bytes) -> None:
 
 
 def main() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("--rate", type=float, required=True, help="copies per second, with random pauses between them")

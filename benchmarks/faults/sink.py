@@ -1,9 +1,10 @@
 """Accepts connections and reads what comes, and nothing else: the least that a crowd of clients costs whoever has it.
 
-Run as a program on a port of loopback.
+Run as a program on a port of loopback. It stands for another machine, and runs when nobody else wants a core.
 """
 
 import argparse
+import os
 import select
 import socket
 
@@ -48,6 +49,7 @@ class Sink:
 
 
 def main() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
     Sink(parser.parse_args().port).run()
