@@ -101,6 +101,11 @@ class ProxySlot:
     def is_up(self) -> bool:
         return self._writer is not None
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the process has said anything; from then on clients rely on it."""
+        return self.applied > 0 or self.stats is not None
+
     async def spawn(self) -> asyncio.StreamReader:
         """Start a process; return what it says."""
         ours, theirs = socket.socketpair()
@@ -151,7 +156,7 @@ class ProxySlot:
         silence_s = now - self.heard_at
         usage = read_usage(process.pid)
         is_stopped = usage is not None and usage.is_stopped
-        if patience.is_over(silence_s, has_spoken=self.stats is not None, is_stopped=is_stopped):
+        if patience.is_over(silence_s, has_spoken=self.has_spoken, is_stopped=is_stopped):
             self.stalls += 1
             self.heard_at = now  # it takes a moment to end
             silent_s = round(silence_s, 1)

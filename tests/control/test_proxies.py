@@ -18,7 +18,7 @@ from router.control.listeners import bind
 from router.control.proxies import Proxies
 from router.core.patience import Patience
 from router.core.table import DeploymentSpec, EndpointSpec, TableSpec
-from router.core.wire import ProxyLimits
+from router.core.wire import Applied, Drain, ProxyLimits, frame
 
 KEPT = {"churn": {"blue"}}
 LOOPS_AT_SIGUSR1 = """
@@ -29,6 +29,18 @@ def loop(number, frame):
         pass
 
 signal.signal(signal.SIGUSR1, loop)
+"""
+#: A proxy that applies its first table, says so, and says no more until it is drained.
+SAYS_ONE_WORD = f"""
+import argparse, socket
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--link-fd", type=int)
+link = socket.socket(fileno=parser.parse_known_args()[0].link_fd)
+link.sendall({frame(Applied(1))!r})
+for received in iter(lambda: link.recv(1_000_000), b""):
+    if {frame(Drain())!r} in received:
+        break
 """
 
 
@@ -196,6 +208,20 @@ async def test_a_process_in_an_endless_loop_is_replaced(tmp_path: Path, monkeypa
             assert await bench.status() == 424
     stalled = next(event for event in events if event["event"] == "proxy.stalled")
     assert (stalled["pid"], stalled["is_stopped"]) == (pid, False)
+
+
+async def test_a_process_that_is_silent_once_it_has_applied_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients rely on it then, so that the longer patience with one that starts is over."""
+    package = tmp_path / "router"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "proxy.py").write_text(SAYS_ONE_WORD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with Bench.running(1, patience=Patience(start_s=600.0, silent_s=0.1)) as bench:
+        await bench.replaced(0)
+        assert bench.proxies.statuses()[0].stalls >= 1
 
 
 async def test_an_address_that_nobody_needs_is_drained(bench: Bench) -> None:
