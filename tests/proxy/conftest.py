@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,19 @@ async def peer() -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
             return await stack.enter_async_context(running(script, unix))
 
         yield start
+
+
+@pytest.fixture
+def refusing() -> Iterator[Callable[[], str]]:
+    """Get an address on which nobody listens, and that nobody else is given until the test is over: `refusing()`."""
+    with ExitStack() as stack:
+
+        def address() -> str:
+            held = stack.enter_context(socket.socket())
+            held.bind(("127.0.0.1", 0))
+            return f"http://127.0.0.1:{held.getsockname()[1]}"
+
+        yield address
 
 
 @pytest.fixture

@@ -107,10 +107,3 @@ async def listening(script: SocketScript, unix: Path | None = None) -> AsyncIter
         await asyncio.gather(accepting, return_exceptions=True)
         await peer.close()
         listener.close()
-
-
-def refusing_address() -> str:
-    """An address on which nobody listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}"

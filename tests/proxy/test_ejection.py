@@ -10,7 +10,6 @@ from router.core.instances import EJECT_AFTER, EJECT_BASE_S, Instance
 from router.core.table import InstanceSpec
 from tests.proxy.conftest import Proxy, deployment, endpoint
 from tests.proxy.peers import Conversation, Peer, answer_ok
-from tests.proxy.sockets import refusing_address
 from tests.proxy.waiting import until
 
 StartPeer = Callable[..., Awaitable[Peer]]
@@ -129,9 +128,11 @@ async def test_a_failed_check_doubles_the_time(
         assert before + expected_s <= instance.check_at <= proxy.runtime.now() + expected_s
 
 
-async def test_a_check_that_cannot_connect_fails(proxy: Proxy, client: aiohttp.ClientSession) -> None:
+async def test_a_check_that_cannot_connect_fails(
+    proxy: Proxy, refusing: Callable[[], str], client: aiohttp.ClientSession
+) -> None:
     """An instance that still refuses connections stays out."""
-    proxy.apply(endpoint(deployment("blue", instances=(InstanceSpec(address=refusing_address()),))))
+    proxy.apply(endpoint(deployment("blue", instances=(InstanceSpec(address=refusing()),))))
     assert await score(client, proxy, 1) == [424]
     instance = await check(proxy)
     assert instance.is_ejected

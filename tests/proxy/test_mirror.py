@@ -14,7 +14,6 @@ from router.core.table import EndpointSpec, InstanceSpec, MirrorSpec
 from router.proxy.mirror import MAX_HELD_BYTES
 from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, Script, answer_ok
-from tests.proxy.sockets import refusing_address
 from tests.proxy.waiting import answer_when, until, watch_end
 
 StartPeer = Callable[..., Awaitable[Peer]]
@@ -118,10 +117,10 @@ async def test_whatever_the_target_does_the_live_answer_is_the_same(
 
 
 async def test_a_target_that_refuses_connections_changes_nothing(
-    proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession
+    proxy: Proxy, peer: StartPeer, refusing: Callable[[], str], client: aiohttp.ClientSession
 ) -> None:
     """Refused copies are counted; later ones find no ready instance."""
-    green = deployment("green", instances=(InstanceSpec(address=refusing_address()),))
+    green = deployment("green", instances=(InstanceSpec(address=refusing()),))
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok)), green, mirror_traffic=(("green", 100.0),)))
     assert [await status_of(client, proxy) for _ in range(5)] == [200] * 5
     await proxy.settled()

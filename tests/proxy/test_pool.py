@@ -11,7 +11,6 @@ from router.proxy.pool import IDLE_S, Pool
 from router.proxy.upstream import UpstreamConnection, UpstreamLost
 from tests.proxy.conftest import KEY, Proxy, deployment, endpoint
 from tests.proxy.peers import Conversation, Peer, Script, answer_ok
-from tests.proxy.sockets import refusing_address
 from tests.proxy.waiting import until
 
 StartPeer = Callable[..., Awaitable[Peer]]
@@ -195,9 +194,9 @@ async def test_a_connection_that_speaks_unasked_is_closed(peer: StartPeer) -> No
     assert pool.reuse(one.address) is None
 
 
-async def test_a_refused_connection_is_told_apart_from_a_reset() -> None:
+async def test_a_refused_connection_is_told_apart_from_a_reset(refusing: Callable[[], str]) -> None:
     """No connection: reason `connect`, and nothing was sent."""
     with pytest.raises(UpstreamLost) as caught:
-        await Pool(lambda: 0.0).open(refusing_address())
+        await Pool(lambda: 0.0).open(refusing())
     assert caught.value.reason == "connect"
     assert caught.value.is_unread

@@ -13,7 +13,7 @@ from router.core.table import InstanceSpec
 from router.proxy.forward import Exchange, Outgoing
 from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import answer_ok
-from tests.proxy.sockets import ANSWER, SocketConversation, SocketPeer, SocketScript, listening, refusing_address
+from tests.proxy.sockets import ANSWER, SocketConversation, SocketPeer, SocketScript, listening
 from tests.proxy.waiting import until
 
 StartPeer = Callable[[SocketScript], Awaitable[SocketPeer]]
@@ -210,13 +210,13 @@ async def test_an_idempotent_request_does_not_return_to_the_instance_that_failed
 
 
 async def test_an_instance_that_refuses_connections_costs_no_request(
-    proxy: Proxy, start: StartPeer, client: aiohttp.ClientSession
+    proxy: Proxy, start: StartPeer, refusing: Callable[[], str], client: aiohttp.ClientSession
 ) -> None:
     """Of four instances three refuse: every request is answered by the fourth."""
     good = await start(answer_all)
     spec = deployment(
         "blue",
-        instances=(*(InstanceSpec(address=refusing_address()) for _ in range(3)), InstanceSpec(address=good.address)),
+        instances=(*(InstanceSpec(address=refusing()) for _ in range(3)), InstanceSpec(address=good.address)),
     )
     proxy.apply(endpoint(spec))
     statuses = []
@@ -228,18 +228,18 @@ async def test_an_instance_that_refuses_connections_costs_no_request(
 
 
 async def test_an_instance_that_refuses_is_not_the_least_busy_one_for_long(
-    proxy: Proxy, peer, client: aiohttp.ClientSession
+    proxy: Proxy, peer, refusing: Callable[[], str], client: aiohttp.ClientSession
 ) -> None:
     """An instance that fails faster than the other answers draws one request, not all: it is out of the choice."""
     good = await peer(answer_ok)
-    refusing = refusing_address()
+    address = refusing()
     proxy.apply(
-        endpoint(deployment("blue", instances=(InstanceSpec(address=refusing), InstanceSpec(address=good.address))))
+        endpoint(deployment("blue", instances=(InstanceSpec(address=address), InstanceSpec(address=good.address))))
     )
     async with asyncio.TaskGroup() as group:
         posts = [group.create_task(_status(client, proxy)) for _ in range(50)]
     assert [one.result() for one in posts] == [200] * 50
-    assert proxy.runtime.stats().ejected == (refusing,)
+    assert proxy.runtime.stats().ejected == (address,)
 
 
 async def _status(client: aiohttp.ClientSession, proxy: Proxy) -> int:
@@ -259,9 +259,11 @@ async def test_an_instance_that_hangs_up_on_everybody_is_ejected(
     assert proxy.runtime.stats().ejected == (broken.address,)
 
 
-async def test_no_instance_can_be_reached(proxy: Proxy, client: aiohttp.ClientSession) -> None:
+async def test_no_instance_can_be_reached(
+    proxy: Proxy, refusing: Callable[[], str], client: aiohttp.ClientSession
+) -> None:
     """Where every instance refuses, the request that finds out gets `upstream_reset`, the next `model_not_ready`."""
-    instances = tuple(InstanceSpec(address=refusing_address()) for _ in range(2))
+    instances = tuple(InstanceSpec(address=refusing()) for _ in range(2))
     proxy.apply(endpoint(deployment("blue", instances=instances)))
     reasons = []
     for _ in range(2):
