@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from router import compiled
 
 compiled.use()  # before a test imports what it tests
+
+# How long an example takes says more about what else the machine does than about what is tested.
+settings.register_profile("teal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("teal")
 
 
 def pytest_asyncio_loop_factories(

@@ -264,7 +264,6 @@ async def fates(lanes: list[Lane], pieces: list[bytes]) -> list[dict[str, Any]]:
 
 checked = settings(
     max_examples=int(os.environ.get("TEAL_TEST_EXAMPLES", "100")),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

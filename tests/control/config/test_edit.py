@@ -281,7 +281,7 @@ def edited_texts(draw: st.DrawFn, *, has_aliases: bool) -> tuple[str, list[Edit]
     return text, edits
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(edited_texts(has_aliases=False), edited_texts(has_aliases=True)))
 def test_text_says_what_the_edits_say(case: tuple[str, list[Edit]]) -> None:
     """Whatever somebody has written and whatever is edited: the text, read again, is the data with the edits made."""
@@ -291,7 +291,7 @@ def test_text_says_what_the_edits_say(case: tuple[str, list[Edit]]) -> None:
     assert same(document.data, edited(read_document(text).data, edits))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(edited_texts(has_aliases=False))
 def test_edits_twice_are_edits_once(case: tuple[str, list[Edit]]) -> None:
     """What was written by an edit is not written again by the next."""
@@ -313,7 +313,7 @@ def around(text: str, key: str) -> tuple[str, str]:
     return "".join(lines[:start]), "".join(lines[end:])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(edited_texts(has_aliases=False))
 def test_lines_around_an_edit_stay(case: tuple[str, list[Edit]]) -> None:
     """What stands before and after the key of the top that an edit is about is the same, byte for byte."""

@@ -17,7 +17,7 @@ values = st.recursive(
 styles = st.builds(Style, indent=st.integers(1, 5), dash=st.integers(0, 4), is_json=st.booleans())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(texts | tricky_texts, values, min_size=1, max_size=4), styles)
 def test_what_is_written_in_lines_is_read(data: dict[str, object], style: Style) -> None:
     """Every value that YAML can hold, in every style."""
@@ -26,7 +26,7 @@ def test_what_is_written_in_lines_is_read(data: dict[str, object], style: Style)
     assert same(document.data, data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(texts | tricky_texts, values, max_size=4), styles)
 def test_what_is_written_in_one_line_is_read(data: dict[str, object], style: Style) -> None:
     """Every value that YAML can hold."""
