@@ -1,6 +1,7 @@
 """The request path as machine code: used while it fits its sources, and only then."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -123,6 +124,7 @@ DECLARED_CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:\n((?:(?: .*)?\n)*
 DECLARED_ATTRIBUTE = re.compile(r"^ +cdef (?:public |readonly )?[\w.]+ (\w+)$", re.MULTILINE)
 
 
+@functools.cache
 def declared() -> dict[str, tuple[str, set[str]]]:
     """Base and attributes of each class that a `.pxd` of the router declares."""
     texts = [pxd.read_text() + "\n" for pxd in PACKAGE.rglob("*.pxd")]
@@ -130,6 +132,7 @@ def declared() -> dict[str, tuple[str, set[str]]]:
     return {match[1]: (match[2] or "", set(DECLARED_ATTRIBUTE.findall(match[3]))) for match in found}
 
 
+@functools.cache
 def assigned() -> dict[str, set[str]]:
     """The attributes that each class beside a `.pxd` sets on itself."""
     trees = [ast.parse(pxd.with_suffix(".py").read_text()) for pxd in PACKAGE.rglob("*.pxd")]
