@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from router.core.plain import PlainAnswer
+from router.core.plain_reading import PlainAnswer
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
 
 #: Unread bytes of one answer above which its instance is not read any more.

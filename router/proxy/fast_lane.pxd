@@ -1,6 +1,6 @@
 from router.proxy.runtime cimport Runtime
 cimport cython
-from router.core.plain cimport PlainRequest, first_line, read_plain_request
+from router.core.plain_reading cimport PlainRequest, first_line, read_plain_request
 from router.core.requests cimport authenticate
 from router.core.table cimport Endpoint
 from router.proxy.incoming cimport Incoming

@@ -6,7 +6,7 @@ import structlog
 
 from router.core.beginning import MAX_BYTES, is_harmless
 from router.core.errors import InternalError, RouterError
-from router.core.plain import PlainRequest, first_line, read_plain_request
+from router.core.plain_reading import PlainRequest, first_line, read_plain_request
 from router.core.requests import authenticate
 from router.core.table import DeploymentSpec, Endpoint
 from router.proxy.incoming import Incoming

@@ -1,4 +1,4 @@
-from router.core.plain cimport PlainRequest
+from router.core.plain_reading cimport PlainRequest
 from router.core.pace cimport Pace
 from router.proxy.live cimport Client
 from router.proxy.routes cimport Leg

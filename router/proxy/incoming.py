@@ -4,7 +4,7 @@ from time import monotonic
 
 from router.core.errors import RouterError
 from router.core.pace import Pace
-from router.core.plain import PlainRequest
+from router.core.plain_reading import PlainRequest
 from router.core.record import RequestRecord
 from router.proxy.live import CLIENT_GONE, Client, refuse
 from router.proxy.routes import Leg

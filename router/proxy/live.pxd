@@ -2,7 +2,8 @@ from router.proxy.access_log cimport AccessLog
 from router.proxy.runtime cimport Runtime
 cimport cython
 from cpython cimport time
-from router.core.plain cimport PlainAnswer, PlainRequest, plain_answer, plain_line, plain_request
+from router.core.plain_reading cimport PlainAnswer, PlainRequest
+from router.core.plain_writing cimport plain_answer, plain_line, plain_request
 from router.core.instances cimport Instance
 from router.core.stats cimport Answered
 from router.proxy.direct cimport DirectExchange

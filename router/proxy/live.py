@@ -3,7 +3,8 @@
 import time
 
 from router.core.errors import AnswerTimeout, ClientStalled, RouterError, UpstreamReset
-from router.core.plain import PlainAnswer, PlainRequest, plain_answer, plain_line, plain_request
+from router.core.plain_reading import PlainAnswer, PlainRequest
+from router.core.plain_writing import plain_answer, plain_line, plain_request
 from router.core.record import RequestRecord
 from router.core.replies import Framing, chunk, client_status, forwarded_head, refusal
 from router.proxy.direct import DirectExchange

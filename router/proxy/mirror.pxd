@@ -1,5 +1,6 @@
 cimport cython
-from router.core.plain cimport PlainAnswer, PlainRequest, plain_copy
+from router.core.plain_reading cimport PlainAnswer, PlainRequest
+from router.core.plain_writing cimport plain_copy
 from router.core.table cimport Endpoint
 from router.proxy.direct cimport DirectExchange
 from router.proxy.pool cimport Pool

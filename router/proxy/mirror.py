@@ -19,7 +19,8 @@ import structlog
 
 from router.core.errors import NoReadyInstance, QueueFull, RouterError
 from router.core.ledger import HELD_BYTES
-from router.core.plain import PlainAnswer, PlainRequest, plain_copy
+from router.core.plain_reading import PlainAnswer, PlainRequest
+from router.core.plain_writing import plain_copy
 from router.core.requests import Chosen
 from router.core.stats import MirrorOutcome, count
 from router.core.table import DeploymentSpec, Endpoint, EndpointSpec

@@ -1,6 +1,6 @@
 cimport cython
 from router.core.headers cimport AnswerFields
-from router.core.plain cimport PlainAnswer, read_plain_answer
+from router.core.plain_reading cimport PlainAnswer, read_plain_answer
 
 @cython.final
 @cython.freelist(64)

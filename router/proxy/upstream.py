@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from router.core.headers import MAX_ANSWER_HEAD_BYTES, AnswerFields, read_answer
-from router.core.plain import PlainAnswer, read_plain_answer
+from router.core.plain_reading import PlainAnswer, read_plain_answer
 from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades, upgrade_taken
 
 _CRLF = b"\r\n"
