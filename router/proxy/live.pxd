@@ -8,9 +8,7 @@ from router.core.instances cimport Instance
 from router.core.stats cimport Answered
 from router.proxy.direct cimport DirectExchange
 from router.proxy.routes cimport Leg
-from router.proxy.upstream cimport AnswerHead, UpstreamConnection
-
-cdef Py_ssize_t _JOINED_BYTES
+from router.proxy.upstream cimport AnswerHead, UpstreamConnection, is_joined
 
 cdef class Client:
     cdef public bytes forwarded_for
@@ -40,7 +38,7 @@ cdef class LiveExchange(DirectExchange):
     cpdef head(self, AnswerHead head)
     cpdef flush(self, list parts)
     cpdef end(self, list parts)
-    @cython.locals(plain=PlainRequest, address=str, start=bytes, is_joined=bint, request=bytes)
+    @cython.locals(plain=PlainRequest, address=str, start=bytes, has_body=bint, request=bytes)
     cpdef _send(self, UpstreamConnection connection)
     @cython.locals(runtime=Runtime, log=AccessLog, leg=Leg, plain=PlainRequest, began=double, sent=double, answered=double, now=double, request_id=bytes, length=Py_ssize_t, date=bytes, own_s=double, pieces=list, time_text=bytes, total_s=double, request_s=double, response_s=double, connection=UpstreamConnection, instance=Instance)
     cpdef _end_plainly(self, PlainAnswer answer)

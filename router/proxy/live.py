@@ -10,10 +10,8 @@ from router.core.replies import Framing, chunk, client_status, forwarded_head, r
 from router.proxy.direct import DirectExchange
 from router.proxy.routes import Leg
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, is_joined, pass_on
 
-#: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
-_JOINED_BYTES = 16 * 1024
 #: What is logged for a client that went away before its answer; nobody gets it.
 CLIENT_GONE = 499
 
@@ -186,9 +184,9 @@ class LiveExchange(DirectExchange):
     def _send(self, connection: UpstreamConnection) -> None:
         plain, address = self._plain, connection.address
         start = self._leg.starts.get(address) or self._leg.start(address)
-        is_joined = plain.length < _JOINED_BYTES
-        request = plain_request(plain, start, self._request_id, self._client.forwarded_for, is_joined)
-        connection.send(request, b"" if is_joined else plain.body, self)
+        has_body = is_joined(plain.length)
+        request = plain_request(plain, start, self._request_id, self._client.forwarded_for, has_body)
+        connection.send(request, b"" if has_body else plain.body, self)
 
     def _end_plainly(self, answer: PlainAnswer) -> None:
         """Steps 6 and 7 for an answer that needs no second thought: `head`, `end` and all that they do at once."""

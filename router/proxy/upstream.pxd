@@ -2,6 +2,10 @@ cimport cython
 from router.core.headers cimport AnswerFields
 from router.core.plain_reading cimport PlainAnswer, read_plain_answer
 
+cdef Py_ssize_t _JOINED_BYTES
+
+cpdef bint is_joined(Py_ssize_t length) noexcept
+
 @cython.final
 @cython.freelist(64)
 cdef class AnswerHead:

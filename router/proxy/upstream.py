@@ -16,7 +16,7 @@ from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades,
 _CRLF = b"\r\n"
 _NO_BODY = frozenset((204, 304))
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
-_COPY_BYTES = 16 * 1024
+_JOINED_BYTES = 16 * 1024
 
 
 class UpstreamLost(Exception):
@@ -62,6 +62,11 @@ class Sink(Protocol):
     def flush(self, parts: list[bytes]) -> None: ...
     def end(self, parts: list[bytes]) -> None: ...
     def lost(self, error: UpstreamLost, parts: list[bytes]) -> None: ...
+
+
+def is_joined(length: int) -> bool:
+    """Whether a body of `length` bytes is sent in one piece with its head."""
+    return length < _JOINED_BYTES
 
 
 def pass_on(sink: Sink, answer: PlainAnswer) -> None:
@@ -137,7 +142,7 @@ class UpstreamConnection:
         transport: asyncio.Transport = self._transport
         if not body:
             transport.write(head)
-        elif len(body) < _COPY_BYTES:
+        elif is_joined(len(body)):
             transport.write(b"".join((head, body)))
         else:
             transport.writelines((head, body))
