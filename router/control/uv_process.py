@@ -20,6 +20,8 @@ _LONGEST_LINE_BYTES = 1 << 20  # the resolver explains itself in one line, howev
 
 # `error:`, `cause:` since uv 0.10; before that `×`, `╰─▶` (wrapped at 80 columns) and `Caused by:`.
 _PART = re.compile(r"\s*(?P<mark>error:|cause:|Caused by:|×|[├╰]─▶)\s*(?P<text>.*)")
+#: No bar, no colours, and no line broken at the width of the terminal that teal was started in.
+_PLAIN = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "COLUMNS": "65535"}
 _WRAPPED = ("×", "├─▶", "╰─▶")
 
 
@@ -57,7 +59,7 @@ async def run_uv(
         uv.find_uv_bin(),
         *arguments,
         cwd=cwd,
-        env={**os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **(environ or {})},
+        env={**os.environ, **_PLAIN, **(environ or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -174,6 +174,15 @@ async def test_unknown_package_is_named(environments: Environments, tmp_path: Pa
     assert kept(root) == []
 
 
+async def test_reason_is_whole_whatever_the_width_of_the_terminal(
+    environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell may have told how wide it is, and uv breaks its lines there."""
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(EnvironmentFailed, match=r"registry and you require teal-test-no-such-package$"):
+        await environments.prepare(conda_file(tmp_path, "dependencies: [teal-test-no-such-package]"), print)
+
+
 async def test_unknown_version_is_named(environments: Environments, tmp_path: Path) -> None:
     """A version that the index does not have is named."""
     requirements = requirements_file(tmp_path / "requirements.txt", "six==99\n")
