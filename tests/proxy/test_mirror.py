@@ -388,6 +388,7 @@ async def test_every_sampled_request_has_one_outcome_under_collection(
         assert await asyncio.gather(*(status_of(client, proxy) for _ in range(10))) == [200] * 10
     await proxy.settled()
     collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
     counted = outcomes(proxy)
     assert sum(counted.values()) == 200
     assert set(counted) <= {"sent", "no_slot"}
@@ -396,9 +397,13 @@ async def test_every_sampled_request_has_one_outcome_under_collection(
 
 
 async def _collect() -> None:
-    while True:
-        gc.collect()
-        await asyncio.sleep(0.005)
+    gc.freeze()  # what other tests have left is not looked through each time
+    try:
+        while True:
+            gc.collect()
+            await asyncio.sleep(0.005)
+    finally:
+        gc.unfreeze()
 
 
 async def test_half_of_the_requests_are_mirrored_at_half(
