@@ -30,7 +30,7 @@ class Reading(RequestHandler):
         is_head_too_large: So was the last head, or what had come of it.
     """
 
-    __slots__ = ("_head_bytes", "_is_chunked", "_is_followed", "_newest_body", "_runtime", "is_head_too_large")
+    __slots__ = ("_head_bytes", "_is_chunked", "_newest_body", "_runtime", "_surplus", "is_head_too_large")
 
     def __init__(self, runtime: Runtime, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,13 +51,13 @@ class Reading(RequestHandler):
         self._newest_body: StreamReader = EMPTY_PAYLOAD
         self._head_bytes = 0  # of a head that has not come to its end
         self._is_chunked = False  # the newest request's body
-        self._is_followed = False  # the newest request, by something in the read that it ended in
+        self._surplus = b""  # what was behind the newest request in the read that it ended in
         self.is_head_too_large = False
 
     @property
     def has_begun_next(self) -> bool:
         """Whether something of a head has come behind the newest request, as far as that can be told."""
-        return self._head_bytes > 0 or self._is_followed
+        return self._head_bytes > 0 or bool(self._surplus)
 
     def data_received(self, data: bytes) -> None:
         earlier, was_in_body = self._request_count, not self._newest_body.is_eof()
@@ -67,9 +67,10 @@ class Reading(RequestHandler):
             message, self._newest_body = self._messages[-1]
             self._is_chunked = getattr(message, "chunked", False)  # what is no request has no such word
             self._head_bytes = 0
-            self._is_followed = self._has_surplus(data, data.find(_HEAD_END) + len(_HEAD_END))
+            data = self._surplus + data  # with several requests in one read, the next ones come of it
+            self._surplus = self._behind(data, data.find(_HEAD_END) + len(_HEAD_END))
         elif was_in_body:
-            self._is_followed = self._has_surplus(data, -body_bytes)
+            self._surplus = self._behind(data, -body_bytes)
             self.look_behind()
         elif not self._upgraded:  # what comes then is not HTTP
             self._count_head(len(data))
@@ -79,11 +80,11 @@ class Reading(RequestHandler):
         if not self._messages and self._newest_body.is_eof():
             self.data_received(b"")
 
-    def _has_surplus(self, data: bytes, body_began: int) -> bool:
-        """Whether there is more in a read than the end of the newest request; behind chunks nothing more is served."""
+    def _behind(self, data: bytes, body_began: int) -> bytes:
+        """What a read has behind the end of the newest request; behind chunks nothing more is served."""
         if self._is_chunked or not self._newest_body.is_eof():
-            return False
-        return bool(data[body_began + self._newest_body.total_bytes :].strip(b"\r\n"))
+            return b""
+        return data[body_began + self._newest_body.total_bytes :].lstrip(b"\r\n")
 
     def _parse(self, data: bytes) -> None:
         try:

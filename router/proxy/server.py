@@ -234,7 +234,7 @@ class FullLaneServer(Server):
         late, patience_s = now - limits.head_timeout_s, limits.answer_timeout_s
         end_due(
             self.client_connections,
-            lambda one: one.has_lingered(now, patience_s) or one.owes_head_since(late),
+            lambda one: one in self._connections and (one.has_lingered(now, patience_s) or one.owes_head_since(late)),
             lambda one: one.cut("not_read") if one.has_lingered(now, patience_s) else one.give_up_head(),
         )
 

@@ -48,6 +48,34 @@ async def test_an_unfinished_head_after_a_request_is_cut(proxy: Proxy, peer: Sta
     assert [line["response_code"] for line in proxy.access_log()] == [200]
 
 
+async def test_of_many_late_heads_a_few_are_ended_in_one_turn(proxy: Proxy, raw: OpenRaw) -> None:
+    """Whoever else is served in that turn does not wait for all of them; each is ended and counted in the end."""
+    proxy.apply(limits=ProxyLimits(head_timeout_s=0.0))
+    late = [await raw() for _ in range(60)]
+    await until(lambda: proxy.clients.open_now == 60)
+    cut = proxy.runtime.totals.process.connections_cut
+    proxy.clients.sweep()
+    assert cut == {"head_timeout": 25}
+    assert [await client.rest() for client in late] == [b""] * 60
+    assert cut == {"head_timeout": 60}
+
+
+@pytest.mark.parametrize("number", [2, 3])
+async def test_an_unfinished_head_behind_several_requests_is_cut(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, number: int
+) -> None:
+    """Also when all of that came in one read: it is due once the last of the requests was answered."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
+    client = await raw()
+    await client.send(post() * number + b"POST /sc")
+    for _ in range(number):
+        assert (await client.answer())[0] == 200
+    await until(lambda: proxy.stats().in_flight == 0)
+    proxy.clients.sweep()
+    assert await client.rest() == b""
+    assert proxy.runtime.totals.process.connections_cut == {"head_timeout": 1}
+
+
 @pytest.mark.parametrize("is_at_once", [True, False], ids=["in one read", "in two"])
 async def test_an_unfinished_head_behind_a_request_is_cut(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw, is_at_once: bool
