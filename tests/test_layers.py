@@ -12,6 +12,7 @@ MODULES = sorted(path.relative_to(ROOT) for folder in ("router", "workers") for 
 #: What each part of the program may import of the program. `router` itself holds the version.
 BOTTOM = (
     "router",
+    "router.awake",
     "router.compiled",
     "router.core",
     "router.descriptors",
@@ -21,6 +22,7 @@ BOTTOM = (
     "router.vitals",
 )
 ALLOWED = {
+    "router.awake": (),
     "router.compiled": (),
     "router.core": ("router.core",),
     "router.descriptors": (),

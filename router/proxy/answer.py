@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 
+from router.awake import LATE_S
 from router.core.plain_reading import PlainAnswer
 from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
 
 #: Unread bytes of one answer above which its instance is not read any more.
 _HIGH_WATER_BYTES = 128 * 1024
+_BREATH_S = 0.002
 
 
 class Answer:
@@ -37,7 +39,7 @@ class Answer:
             UpstreamLost: the instance broke off before.
             TimeoutError: the head did not come in time.
         """
-        timer = None if deadline is None else asyncio.get_running_loop().call_at(deadline, self._expire)
+        timer = None if deadline is None else asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
         try:
             while self.head_now is None:
                 if self._error is not None:
@@ -119,8 +121,11 @@ class Answer:
         self._chunks += parts
         self._held_bytes += sum(map(len, parts))
 
-    def _expire(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+    def _expire(self, deadline: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        if deadline is not None and loop.time() - deadline > LATE_S:
+            loop.call_later(_BREATH_S, self._expire, None)  # this process stood still: what came is read first
+        elif self.head_now is None and self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(TimeoutError())
 
     async def _wait(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from router.awake import AwakeTimeout
 from router.core.errors import NoDescriptors
 from router.core.instances import Deployment, Instance
 from router.core.table import DeploymentSpec
@@ -65,7 +66,7 @@ class ReturnChecks:
     async def _answers(self, address: str, path: str) -> bool:
         """Whether a GET of `path` gets a 2xx in time."""
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with AwakeTimeout(_TIMEOUT_S):
                 connection = await self._pool.open(address)
                 try:
                     answer = Answer(connection)

@@ -4,6 +4,8 @@ cdef class Deadlines:
     cdef dict _waiting
     cdef list _due
     cdef bint _is_armed
+    cdef double _look_at
+    cdef bint _was_late
 
     cpdef add(self, object one)
     cpdef discard(self, object one)

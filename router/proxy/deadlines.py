@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from router.awake import LATE_S
+
 #: How late an end may come. A timer of its own for each request would cost a tenth of what the request costs.
 PRECISION_S = 0.02
 #: Ends in one turn of the loop, which others wait for; looks that take as long; and until the next ones.
@@ -32,6 +34,8 @@ class Deadlines:
         self._waiting: dict[Ends, None] = {}
         self._due: list[Ends] = []  # at the last look, and not told yet
         self._is_armed = False
+        self._look_at = 0.0  # of the loop's clock
+        self._was_late = False  # the last look, which was put off
 
     def __repr__(self) -> str:
         return f"Deadlines({len(self._waiting)} waiting)"
@@ -46,9 +50,15 @@ class Deadlines:
 
     def _look_in(self, seconds: float) -> None:
         self._is_armed = True
-        asyncio.get_running_loop().call_later(seconds, self._sweep)
+        loop = asyncio.get_running_loop()
+        self._look_at = loop.time() + seconds
+        loop.call_at(self._look_at, self._sweep)
 
     def _sweep(self) -> None:
+        self._was_late = not self._was_late and asyncio.get_running_loop().time() - self._look_at > LATE_S
+        if self._was_late:  # this process stood still: what came meanwhile is read first
+            self._look_in(_BREATH_S)
+            return
         now = self._now()
         due = self._due or [one for one in self._waiting if one.deadline <= now]
         self._due = due[_AT_ONCE:]

@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+from router.awake import AwakeTimeout
 from router.core.errors import NoDescriptors
 from router.proxy.upstream import UpstreamConnection, UpstreamLost, connect
 
@@ -49,7 +50,7 @@ class Pool:
             NoDescriptors: this process may not have another one.
         """
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            async with AwakeTimeout(_CONNECT_TIMEOUT_S):
                 return await self._connect(address)
         except (OSError, TimeoutError) as error:
             if _is_exhausted(error):

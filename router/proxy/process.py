@@ -13,6 +13,7 @@ from typing import Literal
 import structlog
 
 from router import compiled
+from router.awake import LATE_S
 from router.core.wire import Applied, Apply, Cover, Drain, Encrypt
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _STATS_EVERY_S = 0.25
 _SWEEP_EVERY_S = 0.5
+_BREATH_S = 0.01
 #: Once draining, an idle client has this long to send one more request and be told to close.
 _IDLE_GRACE_S = 1.0
 _IDLE_EVERY_S = 0.25
@@ -152,6 +154,8 @@ class ProxyProcess:
             await asyncio.sleep(max(0.0, due - loop.time()))
             now = loop.time()
             self._signs.tick(max(0.0, now - due))
+            if now - due > LATE_S:  # we stood still: what came meanwhile is read before anybody is found to be late
+                await asyncio.sleep(_BREATH_S)
             due = max(due, now - _STATS_EVERY_S)
             process.connections = self._clients.open_now
             process.max_connections = self._entrance.share_of_connections

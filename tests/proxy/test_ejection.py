@@ -1,5 +1,9 @@
 """An instance that fails is out of the choice until it answers a check."""
 
+import asyncio
+import select
+import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -191,3 +195,33 @@ async def test_a_check_of_an_endpoint_that_just_went_away_does_no_harm(
     proxy.apply()
     await until(lambda: instance.check_at != 0.0)
     assert len(one.seen) == 5
+
+
+async def test_a_proxy_that_stood_still_ejects_nobody(proxy: Proxy, client: aiohttp.ClientSession) -> None:
+    """The time to connect was over when it ran again, and so was the connection made: that is looked at first."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        one = InstanceSpec(address=f"http://127.0.0.1:{listening.getsockname()[1]}")
+        proxy.apply(endpoint(deployment("blue", instances=(one,))))
+        scoring = asyncio.create_task(score(client, proxy, 1), name="score")
+        await until(lambda: select.select([listening], [], [], 0)[0])
+        time.sleep(2.3)  # noqa: ASYNC251 - it stands still
+        connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+        with connection:
+            await asyncio.get_running_loop().sock_recv(connection, 65536)
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert await scoring == [200]
+    assert proxy.runtime.stats().ejected == ()
+
+
+async def test_an_answer_that_came_while_the_proxy_stood_still_is_passed_on(
+    proxy: Proxy, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """It was there before its time was over, though nobody could read it."""
+    one = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", one, request_timeout_s=0.3)))
+    assert await score(client, proxy, 1) == [200]
+    scoring = asyncio.create_task(score(client, proxy, 1), name="score")
+    await one.requests(2)
+    time.sleep(0.6)  # noqa: ASYNC251 - it stands still
+    assert await scoring == [200]
