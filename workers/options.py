@@ -26,6 +26,7 @@ class Options:
     warmup_content_type: str
     drain_timeout_s: float
     watch_parent: Optional[int]
+    lifeline_fd: Optional[int]
     check: Optional[Path]
 
 
@@ -48,6 +49,7 @@ def parse(arguments: Sequence[str]) -> Options:
         warmup_content_type=given.warmup_content_type,
         drain_timeout_s=given.drain_timeout,
         watch_parent=given.watch_parent,
+        lifeline_fd=given.lifeline_fd,
         check=given.check,
     )
 
@@ -66,6 +68,7 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--warmup-content-type", default="application/json", metavar="TYPE", help="its type (%(default)s)")
     add("--drain-timeout", type=_seconds, default=30.0, metavar="SECONDS", help="after SIGTERM (%(default)s)")
     add("--watch-parent", type=_at_least(1), metavar="PID", help="end when this parent process ends")
+    add("--lifeline-fd", type=_at_least(0), metavar="N", help="live on for as long as this inherited pipe has a writer")
     add("--check", type=Path, metavar="FILE", help="only parse this script; report a syntax error with its line")
     return parser
 

@@ -36,8 +36,11 @@ HEARTBEAT_S = 1.0
 
 def serve(options: Options) -> int:
     """Serve until SIGTERM; return the exit status."""
-    if options.watch_parent is not None and not parent.follow(options.watch_parent):
-        return STOPPED
+    if options.watch_parent is not None:
+        if not parent.follow(options.watch_parent, options.lifeline_fd):
+            return STOPPED
+        if options.lifeline_fd is not None:
+            parent.drop_output_after(options.watch_parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until init() has returned there is nothing to drain
     notifier = Notifier.from_environment(os.environ)
     try:

@@ -59,6 +59,7 @@ class Applier:
             environments=Environments(state_dir / "environments", state_dir / "runtime"),
             drained=self._drained,
             on_change=self._changed,
+            lifeline=proxies.lifeline,
         )
         self._checks = UpstreamChecks(on_change=self._changed)
 

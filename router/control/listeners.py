@@ -98,3 +98,10 @@ def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
             raise ListenError(f"cannot listen on {host}:{port}: the port is in use; {hint}") from error
         raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
+
+
+def of_others(owned: Sequence[socket.socket], sockets: Sequence[Sequence[socket.socket]]) -> list[socket.socket]:
+    """The sockets of other slots to which the kernel gives clients of the same addresses."""
+    served = {listener.getsockname() for listener in owned}
+    listeners = dict.fromkeys(listener for others in sockets for listener in others)  # those of systemd are shared
+    return [each for each in listeners if each not in owned and each.getsockname() in served]

@@ -12,6 +12,8 @@ from typing import assert_never
 
 import structlog
 
+from router.control.lifeline import Lifeline
+from router.control.listeners import of_others
 from router.control.process_metrics import ProxyFacts
 from router.control.shared_rows import SharedRows
 from router.control.status import ProxyStatus as ProxyView
@@ -81,7 +83,9 @@ class ProxySlot:
         sockets: Sequence[socket.socket],
         of_others: Sequence[socket.socket],
         arguments: Sequence[str],
+        *,
         shared: SharedRows | None,
+        lifeline: Lifeline,
     ) -> None:
         self.number = number
         self.fds = tuple(listener.fileno() for listener in sockets)
@@ -95,6 +99,7 @@ class ProxySlot:
         self._covers: tuple[int, ...] = ()
         self._arguments = arguments
         self._shared = shared
+        self._lifeline = lifeline
         self._writer: asyncio.StreamWriter | None = None
 
     @property
@@ -110,7 +115,7 @@ class ProxySlot:
         """Start a process; return what it says."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        passed = [*self.fds, *self._fds_of_others, theirs.fileno()]
+        passed = [*self.fds, *self._fds_of_others, theirs.fileno(), self._lifeline.writer]
         # -P: whatever lies in the working directory is not ours to import.
         command = [sys.executable, "-P", "-m", "router.proxy", "--link-fd", str(theirs.fileno())]
         command += ["--parent", str(os.getpid()), "--slot", str(self.number), *self._arguments]
@@ -183,13 +188,6 @@ class ProxySlot:
         return stats is not None and stats.generation >= generation and not stats.busy.get(address)
 
 
-def _of_others(owned: Sequence[socket.socket], sockets: Sequence[Sequence[socket.socket]]) -> list[socket.socket]:
-    """The sockets of other slots to which the kernel gives clients of the same addresses."""
-    served = {listener.getsockname() for listener in owned}
-    listeners = dict.fromkeys(listener for others in sockets for listener in others)  # those of systemd are shared
-    return [each for each in listeners if each not in owned and each.getsockname() in served]
-
-
 class Proxies:
     """Fills every slot, and adds up what they count.
 
@@ -207,9 +205,10 @@ class Proxies:
         on_change: Callable[[], None],
         patience: Patience = _PATIENCE,
     ) -> None:
+        self.lifeline = Lifeline()  # workers live on for as long as a process that fills a slot
         self._shared = SharedRows(len(sockets)) if len(sockets) > 1 else None
         self._slots = [
-            ProxySlot(number, owned, _of_others(owned, sockets), arguments, self._shared)
+            ProxySlot(number, owned, of_others(owned, sockets), arguments, shared=self._shared, lifeline=self.lifeline)
             for number, owned in enumerate(sockets)
         ]
         self._on_change = on_change

@@ -52,6 +52,7 @@ def main() -> int:
         log=writer,
         has_fast_lane=arguments.lane == "fast",
         ledger=ledger,
+        parent=arguments.parent,
     )
     factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -64,8 +65,8 @@ async def _run(options: ProxyOptions) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when `parent` ends, however it ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Have the kernel tell this process to stop when `parent` ends, however it ends: it drains if it serves by then."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
 

@@ -35,7 +35,8 @@ class Link:
 
     def tell(self, message: Up) -> None:
         """Send a message; cumulative ones are left out while the control process is behind."""
-        if self._writer.transport.get_write_buffer_size() < _MAX_UNSENT_BYTES:
+        transport = self._writer.transport
+        if not transport.is_closing() and transport.get_write_buffer_size() < _MAX_UNSENT_BYTES:
             self._writer.write(frame(message))
 
     async def close(self) -> None:

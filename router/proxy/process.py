@@ -23,6 +23,7 @@ from router.proxy.entrance import Entrance
 from router.proxy.link import Link
 from router.proxy.listener import Listener
 from router.proxy.mirror import Mirror
+from router.proxy.orphan import end_in_time_after
 from router.proxy.runtime import Runtime
 from router.proxy.shared_ledger import SharedLedger
 from router.vitals import VitalSigns
@@ -36,6 +37,8 @@ _BREATH_S = 0.01
 _IDLE_GRACE_S = 1.0
 _IDLE_EVERY_S = 0.25
 _FLUSH_S = 1.0
+#: How much longer than its drain a proxy may take to end that has no control process to kill it.
+_ORPHAN_MARGIN_S = 5.0
 _GC_YOUNG, _GC_MIDDLE, _GC_OLD = 10_000, 20, 50
 
 
@@ -50,6 +53,7 @@ class ProxyOptions:
     log: LineWriter
     has_fast_lane: bool = True
     ledger: SharedLedger | None = None  # None: there is no other proxy
+    parent: int
 
 
 class ProxyProcess:
@@ -72,7 +76,8 @@ class ProxyProcess:
         self._hurry = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until drained, or until the control process is gone."""
+        """Serve until drained; that begins when the control process says so, or is gone."""
+        end_in_time_after(self._options.parent, lambda: self._runtime.limits.drain_timeout_s + _ORPHAN_MARGIN_S)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._drain.set)
         if self._ledger is not None:
@@ -131,7 +136,8 @@ class ProxyProcess:
                     self._drain.set()
                     if hurry:
                         self._hurry.set()
-        self._hurry.set()  # nobody is left to drain for
+        log.error("control.lost", hint="finishing what is in flight; workers end with the last proxy")
+        self._drain.set()
 
     def _cover(self, fds: Collection[int]) -> None:
         """Accept on these sockets of other slots, and no more on those whose slot is filled again."""

@@ -14,7 +14,7 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.e2e.conftest import Load, Teal
+from tests.e2e.conftest import Load, Teal, free_port
 from tests.e2e.project import ANSWERS_ITS_NAME, Project, Reply, ask, until
 
 TAKES_A_MOMENT = """
@@ -48,6 +48,7 @@ def run(data):
     open(os.environ["BEGUN"], "w").close()
     while not os.path.exists(os.environ["GATE"]):
         time.sleep(0.01)
+        print("still waits", flush=True)
     return "waited"
 """
 CLIENTS = 8
@@ -162,6 +163,43 @@ async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None
     assert (await ask(await teal.url(), key=keys["primaryKey"])).text == '"blue"'
 
 
+@pytest.mark.parametrize("is_plain", [True, False], ids=["fast", "full"])
+async def test_what_is_in_flight_is_finished_without_a_control_process(
+    serve, project: Project, gate: Path, is_plain: bool
+) -> None:
+    """Killed by hand: the port is free at once, the log says why, and all processes end with the last answer."""
+    teal = await serve(project.save())
+    url = await teal.url()
+    children = teal.children()
+    begun = await begin(project, url if is_plain else url + "?q=1")
+    teal.signal(signal.SIGKILL)
+    await teal.said('"control.lost"')
+    await until(partial(is_refused, url))
+    open_gate(gate)
+    reply = await begun
+    assert (reply.status, reply.text) == (200, '"waited"')
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=20)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert teal.events("proxy.draining")[0]["busy"] == 1
+    assert not teal.events("drain.cut")
+
+
+async def test_a_daemon_starts_beside_what_a_killed_one_finishes(serve, project: Project, gate: Path) -> None:
+    """On the same port and state; the old request is answered by the old process, new ones by the new."""
+    project.data["listen"] = f"127.0.0.1:{free_port()}"
+    teal = await serve(project.save())
+    url = await teal.url()
+    begun = await begin(project, url)
+    teal.signal(signal.SIGKILL)
+    await until(partial(is_refused, url))
+    project.deployments["blue"] = project.worker("blue")
+    other = await serve(project.save())
+    assert await other.url() == url
+    assert (await ask(url)).text == '"blue"'
+    open_gate(gate)
+    assert (await begun).text == '"waited"'
+
+
 async def test_a_version_that_fails_changes_nothing_for_clients(serve, project: Project) -> None:
     """The old instances serve on, all of them, and the status has the reason; the next good version takes over."""
     blue = project.deployments["blue"] = project.worker("blue", MAY_BE_BROKEN, instance_count=2)
@@ -254,9 +292,9 @@ def open_gate(gate: Path) -> None:
     gate.touch()
 
 
-async def begin(project: Project, teal: Teal) -> asyncio.Task[Reply]:
+async def begin(project: Project, url: str) -> asyncio.Task[Reply]:
     """A request that an instance works on."""
-    asking = asyncio.create_task(ask(await teal.url()))
+    asking = asyncio.create_task(ask(url))
 
     async def has_begun() -> bool:
         return (project.folder / "begun").exists()
@@ -279,7 +317,7 @@ async def is_refused(url: str) -> bool:
 async def test_a_stop_waits_for_a_slow_request(serve, project: Project, gate: Path) -> None:
     """It is answered, and told that the connection ends."""
     teal = await serve(project.save())
-    asking = await begin(project, teal)
+    asking = await begin(project, await teal.url())
     url = await teal.url()
     await teal.after(lambda: teal.signal(signal.SIGTERM), '"daemon.draining"')
     await until(partial(is_refused, url))  # so the proxy has heard of it too
@@ -294,7 +332,7 @@ async def test_a_second_signal_hurries(serve, project: Project, gate: Path) -> N
     """The slow request is cut, and the exit code is 0 all the same."""
     project.data["limits"]["drain_timeout_s"] = 1000
     teal = await serve(project.save())
-    asking = await begin(project, teal)
+    asking = await begin(project, await teal.url())
     await teal.after(lambda: teal.signal(signal.SIGTERM), '"daemon.draining"')
     children = teal.children()
     teal.signal(signal.SIGTERM)

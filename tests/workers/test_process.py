@@ -1,6 +1,7 @@
 """How a worker starts, says what it does, and fails to start."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -177,7 +178,47 @@ def test_a_worker_ends_with_its_parent(tmp_path):
 PARENT = """
 import os, subprocess, sys
 command = ["--script", "score.py", "--code-dir", sys.argv[1], "--listen", f"unix:{sys.argv[1]}/s"]
-subprocess.run([sys.executable, "-m", "workers", *command, "--watch-parent", str(os.getpid())])
+command += ["--lifeline-fd", sys.argv[2]] if sys.argv[2:] else []
+command = [sys.executable, "-m", "workers", *command, "--watch-parent", str(os.getpid())]
+subprocess.run(command, pass_fds=[int(fd) for fd in sys.argv[2:]])
+"""
+
+
+def test_a_worker_with_a_lifeline_outlives_its_parent(tmp_path):
+    """It prints for nobody without an error, and is killed when the last writer of the pipe is gone, stopped or not."""
+    (tmp_path / "score.py").write_text(PRINTS)
+    reader, writer = os.pipe()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), str(reader)],
+        env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[reader],
+    )  # fmt: skip
+    os.close(reader)
+    with parent:
+        pid = int(parent.stdout.readline())
+        worker = os.pidfd_open(pid)
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    while not (tmp_path / "printed").exists():
+        assert not select.select([worker], [], [], 0.01)[0]
+    os.kill(pid, signal.SIGSTOP)
+    os.close(writer)
+    assert select.select([worker], [], [], 60)[0]
+    os.close(worker)
+
+
+PRINTS = """
+import os, time
+def init():
+    parent = os.getppid()
+    print(os.getpid(), flush=True)
+    while os.getppid() == parent:
+        print("still here", flush=True)
+    for _ in range(1000):
+        print("still here", flush=True)
+    open("printed", "w").close()
+    time.sleep(600)
+def run(d): pass
 """
 
 

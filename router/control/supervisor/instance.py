@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from router.control.environments import EnvironmentFailed, Environments
+from router.control.lifeline import Lifeline
 from router.control.states import InstanceState, InstanceStatus
 from router.control.supervisor.launch import lay_out_model, worker_command
 from router.control.supervisor.logs import RotatedFile, WorkerLog
@@ -54,6 +55,7 @@ class Surroundings:
     log_dir: Path
     work_dir: Path
     environments: Environments
+    lifeline: Lifeline | None  # None: they end with this process
     drained: Callable[[str], Awaitable[None]]
 
 
@@ -265,7 +267,7 @@ class Instance:
 
     def _spawn(self, command: Command) -> None:
         listener = Listener(printed=self._printed, notified=self._notified, exited=self._exited)
-        self._process = WorkerProcess(command, self._around.sockets, listener)
+        self._process = WorkerProcess(command, self._around.sockets, listener, self._around.lifeline)
         self._address = self._process.address
         self._status_text = ""
         self._began_at = _now()

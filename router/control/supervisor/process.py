@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router import descriptors
+from router.control.lifeline import Lifeline
 from router.control.supervisor.sockets import SocketFolder
 
 _PIPE_BYTES = 2**20
@@ -46,11 +47,13 @@ class WorkerProcess:
         OSError: The process could not be started; nothing of it is left.
     """
 
-    def __init__(self, command: Command, sockets: SocketFolder, listener: Listener) -> None:
+    def __init__(
+        self, command: Command, sockets: SocketFolder, listener: Listener, lifeline: Lifeline | None = None
+    ) -> None:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as undo:
-            self._socket_path, popen = self._spawn(command, sockets, undo)
+            self._socket_path, popen = self._spawn(command, sockets, lifeline, undo)
             undo.callback(popen.kill)
             self._popen = popen
             self._pidfd = os.pidfd_open(popen.pid)
@@ -63,7 +66,7 @@ class WorkerProcess:
         self._loop.add_reader(self._notifications.fileno(), self.read_notifications)
 
     def _spawn(
-        self, command: Command, sockets: SocketFolder, undo: contextlib.ExitStack
+        self, command: Command, sockets: SocketFolder, lifeline: Lifeline | None, undo: contextlib.ExitStack
     ) -> tuple[Path, subprocess.Popen[bytes]]:
         listening, path = sockets.listener()
         undo.callback(path.unlink)
@@ -75,15 +78,20 @@ class WorkerProcess:
         with contextlib.suppress(PermissionError):  # over the user's share of pipe memory: it stays at 64 KiB
             fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         # Our copies of what the child got are closed at once: when it dies, its clients learn of it.
-        with listening, open(output, "wb", buffering=0) as pipe:  # noqa: PTH123 -- a descriptor, not a path
+        with (
+            listening,
+            open(output, "wb", buffering=0) as pipe,  # noqa: PTH123 -- a descriptor, not a path
+            lifeline.reader() if lifeline else contextlib.nullcontext() as reader,
+        ):
+            inherited = {"--fd": listening.fileno()} | ({} if reader is None else {"--lifeline-fd": reader})
             popen = subprocess.Popen(
-                [*command.arguments, "--fd", str(listening.fileno())],
+                [*command.arguments, *(text for name, fd in inherited.items() for text in (name, str(fd)))],
                 cwd=command.cwd,
                 env={**command.variables, "NOTIFY_SOCKET": str(self._notifications.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=pipe,
                 stderr=pipe,
-                pass_fds=(listening.fileno(),),
+                pass_fds=tuple(inherited.values()),
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we drain the workers
             )
         descriptors.restore_limit_of(popen.pid)

@@ -1,14 +1,17 @@
 """Unix sockets for workers: one that listens for requests, one that takes notifications, both with short paths."""
 
+import errno
 import hashlib
 import os
+import random
 import socket
 import stat
 import tempfile
 from pathlib import Path
 
 MAX_PATH_BYTES = 107  # sun_path has 108 with the final NUL; longer ones cannot even be connected to
-_LONGEST_NAME = len("/w4294967295.sock")
+_MOST_NUMBERS = 2**32
+_LONGEST_NAME = len(f"/w{_MOST_NUMBERS - 1}.sock")
 _BACKLOG = 1024
 _DATAGRAM_BYTES = 4096
 _MAX_DATAGRAMS = 100  # taken in one go, so that one worker cannot keep the loop to itself
@@ -24,10 +27,12 @@ class SocketFolder:
 
     def __init__(self, preferred: Path) -> None:
         self.path = preferred if _is_short_enough(preferred) else _short_twin(preferred)
-        self._count = 0
+        # From a random number on: proxies of a control process that was killed may still call its workers.
+        self._count = random.randrange(_MOST_NUMBERS // 2)
         _make_private(self.path)
-        for stale in self.path.glob("[wn]*.sock"):  # of a control process that was killed
-            stale.unlink(missing_ok=True)
+        for stale in self.path.glob("[wn]*.sock"):
+            if not _is_served(stale):
+                stale.unlink(missing_ok=True)
 
     def listener(self) -> tuple[socket.socket, Path]:
         """A listening socket on a path that no worker had before: the address tells one process from the next."""
@@ -82,6 +87,15 @@ class NotifySocket:
     def close(self) -> None:
         self._socket.close()
         self.path.unlink(missing_ok=True)
+
+
+def _is_served(path: Path) -> bool:
+    """Whether a worker of a control process that was killed still listens there: it ends with that one's proxies."""
+    if not path.name.startswith("w"):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.setblocking(False)
+        return caller.connect_ex(os.fspath(path)) in {0, errno.EAGAIN}
 
 
 def _is_short_enough(folder: Path) -> bool:

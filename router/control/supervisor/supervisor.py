@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from router.control.environments import Environments
+from router.control.lifeline import Lifeline
 from router.control.states import DeploymentKey, DeploymentStatus
 from router.control.supervisor.deployment import Deployment
 from router.control.supervisor.instance import Surroundings
@@ -31,6 +32,7 @@ class Supervisor:
         drained: Awaited after an instance has left `instances()`, and before it is asked to stop: returns once no
             proxy needs the address any more, and bounds the time itself.
         on_change: Called, once for any number of changes, when `instances()` or `statuses()` are new.
+        lifeline: What workers live on for; without one they end with this process.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Supervisor:
         environments: Environments,
         drained: Callable[[str], Awaitable[None]],
         on_change: Callable[[], None],
+        lifeline: Lifeline | None = None,
     ) -> None:
         self._around = Surroundings(
             sockets=SocketFolder(run_dir.absolute() / "workers"),
             log_dir=log_dir.absolute(),
             work_dir=work_dir.absolute(),
             environments=environments,
+            lifeline=lifeline,
             drained=drained,
         )
         self._on_change = on_change

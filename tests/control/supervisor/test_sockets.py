@@ -42,6 +42,16 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     assert not stale.exists()
 
 
+def test_a_socket_that_is_still_served_is_left_alone(tmp_path: Path) -> None:
+    """A worker of a process that was killed has requests to finish; no new socket has its name."""
+    earlier, path = SocketFolder(tmp_path).listener()
+    with earlier, socket.socket(socket.AF_UNIX) as client:
+        listener, other = SocketFolder(tmp_path).listener()
+        listener.close()
+        assert other != path
+        client.connect(str(path))
+
+
 def test_path_too_long_for_a_socket_is_replaced_by_a_short_one(tmp_path: Path) -> None:
     """However deep the state folder lies, its workers can be connected to; two states never share a folder."""
     deep = SocketFolder(tmp_path / ("d" * 120))
