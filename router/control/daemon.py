@@ -36,7 +36,7 @@ from router.control.config.watch import Changed, FileEvent, current, watch
 from router.control.encryption import Encryption
 from router.control.events import EventLog, view
 from router.control.history import ConfigHistory
-from router.control.leaving import end_threads
+from router.control.leaving import end_at_latest, end_threads
 from router.control.listeners import ListenError, bind, bound_at, from_systemd, spread, url_of
 from router.control.metrics import MetricsSource
 from router.control.options import ServeOptions
@@ -66,8 +66,9 @@ log = structlog.get_logger()
 _START_PATIENCE_S = 10.0
 _LAG_EVERY_S = 0.5
 _STOP_MARGIN_S = 5.0
-#: How long a thread may go on after everything else has ended.
-_THREADS_S = 5.0
+_THREADS_S = 5.0  # after everything else has ended
+#: How much longer than a drain a stop may take, whatever the disk does: margins of what comes one after the other.
+_STOP_S = 25.0
 #: How often files that a deployment lacked are looked for.
 _LOOK_AGAIN_EVERY_S = 2.0
 _SHOWN_EVENTS = 5
@@ -162,7 +163,7 @@ class Daemon:
         self._urls = {scheme: url_of(sockets[0][0], scheme=scheme) for scheme in ("http", "https")}
         self._addresses = len(sockets[0])
         self._owned_sockets = [listener for of_slot in sockets for listener in of_slot]
-        self._proxies = Proxies(sockets, proxy_arguments(config), self._proxies_changed)
+        self._proxies = Proxies(sockets, proxy_arguments(config), lambda: None)
         self._encryption = Encryption(self._proxies.encrypt)
         self._store = ContentStore(start.state_dir.absolute() / "assets")
         self._registry = Registry(start.state)
@@ -232,7 +233,7 @@ class Daemon:
         done, _ = await asyncio.wait((stopping, serving, ticking), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         serving.cancel()
-        await asyncio.gather(stopping, serving, return_exceptions=True)
+        await asyncio.wait((stopping, serving), timeout=_STOP_MARGIN_S)  # one may hang on its disk: clients come first
         for ended in done - {stopping}:
             ended.result()  # a task that ends by itself has failed
 
@@ -304,12 +305,11 @@ class Daemon:
     async def _drain(self) -> None:
         self._phase = Phase.DRAINING
         self._manager.stopping()
-        await self._commands.stop()
         limit_s = self._applier.config.limits.drain_timeout_s
         log.info("daemon.draining", limit_s=limit_s)
         for listener in self._owned_sockets:
             listener.close()
-        await self._proxies.stop(limit_s + _STOP_MARGIN_S, self._hurry)
+        await asyncio.gather(self._commands.stop(), self._proxies.stop(limit_s + _STOP_MARGIN_S, self._hurry))
         await self._applier.stop(0.5 if self._hurry.is_set() else _STOP_MARGIN_S)
         log.info("daemon.stopped")
         self._writer.close(1.0)
@@ -324,6 +324,8 @@ class Daemon:
         if self._stop_asked.is_set():
             self._hurry.set()
         self._stop_asked.set()
+        drain_s = 0.0 if self._hurry.is_set() else self._applier.config.limits.drain_timeout_s
+        end_at_latest(drain_s + _STOP_S, exit_code=0)
 
     # Reloads
 
@@ -405,9 +407,6 @@ class Daemon:
         changed = [field for field in _RESTART_FIELDS if getattr(before, field) != getattr(config, field)]
         if changed:
             log.warning("config.needs_restart", fields=changed)
-
-    def _proxies_changed(self) -> None:
-        """Shown by readiness and metrics, which ask when they are asked."""
 
     # What others see
 

@@ -3,7 +3,9 @@
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 
 def end_threads(threads: ThreadPoolExecutor, *, patience_s: float, exit_code: int) -> None:
@@ -15,7 +17,21 @@ def end_threads(threads: ThreadPoolExecutor, *, patience_s: float, exit_code: in
     ending.start()
     ending.join(patience_s)
     if ending.is_alive():
-        print("teal: left with a thread that hangs, perhaps in a file system that does not answer", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(exit_code)
+        _leave("a thread that hangs", exit_code)
+
+
+def end_at_latest(limit_s: float, *, exit_code: int) -> None:
+    """End this process with `exit_code` if it is still there in `limit_s` seconds, whatever its main thread does."""
+    threading.Thread(target=_leave_in, args=(limit_s, exit_code), name="end-at-latest", daemon=True).start()
+
+
+def _leave_in(limit_s: float, exit_code: int) -> None:
+    time.sleep(limit_s)
+    _leave(f"a stop that was not done in {limit_s:g} s", exit_code)
+
+
+def _leave(what: str, exit_code: int) -> NoReturn:
+    print(f"teal: left with {what}, perhaps in a file system that does not answer", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

@@ -38,3 +38,21 @@ def test_a_thread_that_hangs_is_not_waited_for() -> None:
 def test_a_thread_that_ends_is_waited_for() -> None:
     """Then the process goes on."""
     assert run(answers=True, patience_s=60).stdout == "before\nafter\n"
+
+
+LATE = """
+import os
+from router.control.leaving import end_at_latest
+
+reader, writer = os.pipe()
+print("before")
+end_at_latest(0.1, exit_code=3)
+os.read(reader, 1)
+"""
+
+
+def test_a_stop_that_takes_too_long_is_cut() -> None:
+    """Though the main thread itself waits for what never comes."""
+    ended = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (3, "before\n")
+    assert "a stop that was not done in 0.1 s" in ended.stderr
