@@ -33,7 +33,6 @@ from router.core.wire import (
     Stats,
     decode_up,
     frame,
-    limits_between,
 )
 
 log = structlog.get_logger()
@@ -124,8 +123,8 @@ class ProxySlot:
         for fd in self._fds_of_others:
             command += ["--cover-fd", str(fd)]
         if self._shared is not None:
-            passed += [self._shared.memory_fd, *self._shared.wake_fds]
-            command += ["--ledger-fd", str(self._shared.memory_fd)]
+            passed += [self._shared.memory_fd, self._shared.crowd_fd, *self._shared.wake_fds]
+            command += ["--ledger-fd", str(self._shared.memory_fd), "--crowd-fd", str(self._shared.crowd_fd)]
             for wake_fd in self._shared.wake_fds:
                 command += ["--wake-fd", str(wake_fd)]
         try:
@@ -417,8 +416,7 @@ class Proxies:
 
     def _tell_table(self, slot: ProxySlot) -> None:
         if self._apply is not None:
-            limits = limits_between(self._apply.limits, slot.number, len(self._slots))
-            slot.tell(Apply(table=self._apply.table, limits=limits))
+            slot.tell(self._apply)
 
     def _cover_empty_slots(self) -> None:
         """Clients that the kernel gives to a slot without a process need not wait for the next one to start."""

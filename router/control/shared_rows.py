@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from router.core.crowd import KEY_BYTES, clear_crowd, crowd_bytes, put_key
 from router.core.ledger import RESERVED, clear, row_bytes
 from router.core.table import DeploymentSpec, EndpointSpec, InstanceSpec, TableSpec
 from router.core.wire import Stats
@@ -19,6 +20,7 @@ class SharedRows:
 
     Attributes:
         memory_fd: The memory, for the proxies to map.
+        crowd_fd: The memory in which they count their clients, for them to map.
         wake_fds: An event counter for each slot.
 
     Raises:
@@ -28,6 +30,7 @@ class SharedRows:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self.memory_fd = os.memfd_create("teal-ledger")
+        self.crowd_fd = os.memfd_create("teal-crowd")
         self.wake_fds = tuple(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) for _ in range(slots))
         self._rows: dict[_Key, int] = {}
         self._gone: dict[_Key, int] = {}  # the first generation without it
@@ -36,6 +39,9 @@ class SharedRows:
         self._listed: set[_Key] = set()
         self._is_closed = False
         self._memory = self._grow_to(mmap.PAGESIZE)
+        os.ftruncate(self.crowd_fd, crowd_bytes(slots))
+        self._crowd = memoryview(mmap.mmap(self.crowd_fd, crowd_bytes(slots)))
+        put_key(self._crowd, os.urandom(KEY_BYTES))
 
     def __repr__(self) -> str:
         return f"SharedRows({len(self._rows) - len(self._gone)} listed, {len(self._gone)} gone, {len(self._free)} free)"
@@ -64,6 +70,7 @@ class SharedRows:
         """What the process that filled the slot had counted is free: it has ended."""
         if not self._is_closed:
             clear(self._memory, slot, self._slots)
+            clear_crowd(self._crowd, slot, self._slots)
             for fd in self.wake_fds:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_write(fd, 1)
@@ -73,7 +80,8 @@ class SharedRows:
         if not self._is_closed:
             self._is_closed = True
             self._memory.release()
-            for fd in (self.memory_fd, *self.wake_fds):
+            self._crowd.release()
+            for fd in (self.memory_fd, self.crowd_fd, *self.wake_fds):
                 os.close(fd)
 
     def _endpoint(self, endpoint: EndpointSpec) -> EndpointSpec:

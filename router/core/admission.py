@@ -3,6 +3,7 @@
 from ipaddress import IPv6Address
 from typing import Literal
 
+from router.core.crowd import Crowd
 from router.core.ledger import Claims
 
 ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors", "no_certificate", "handshake"]
@@ -22,12 +23,15 @@ class Admission:
 
     Args:
         places: What all proxies count together.
+        crowd: Whom the other proxies have; None: there are none.
     """
 
-    def __init__(self, places: Claims) -> None:
+    def __init__(self, places: Claims, crowd: Crowd | None = None) -> None:
         self.number = 0  # of this proxy
         self._places = places
         self._by_client: dict[str, int] = {}
+        self._crowd = crowd
+        self._seats: dict[str, tuple[int, ...]] = {}  # in the crowd, of those who are here
 
     def __repr__(self) -> str:
         return f"Admission({self.number} connections of {len(self._by_client)} clients)"
@@ -38,7 +42,7 @@ class Admission:
         Args:
             most: Of all proxies together.
             most_here: Of this proxy.
-            most_of_one: Of this client, at this proxy.
+            most_of_one: Of this client, at all proxies together.
         """
         if self.number >= most_here:
             return "too_many"
@@ -47,6 +51,11 @@ class Admission:
         if not self._places.claim(1, most):
             return "too_many"
         self._count(client)
+        if client and self._crowd is not None:
+            others = self._crowd.others(self._seats[client])
+            if self._by_client[client] + others > most_of_one:
+                self.leave(client)
+                return "too_many_of_address"
         return None
 
     def enter(self, client: str) -> None:
@@ -59,14 +68,21 @@ class Admission:
         self._places.give_back(1)
         self.number -= 1
         left = self._by_client[client] - 1
+        if client and self._crowd is not None:
+            self._crowd.leave(self._seats[client])
         if left:
             self._by_client[client] = left
         else:
             del self._by_client[client]
+            self._seats.pop(client, None)
 
     def _count(self, client: str) -> None:
         self.number += 1
-        self._by_client[client] = self._by_client.get(client, 0) + 1
+        number = self._by_client[client] = self._by_client.get(client, 0) + 1
+        if client and self._crowd is not None:
+            if number == 1:
+                self._seats[client] = self._crowd.seats(client)
+            self._crowd.enter(self._seats[client])
 
 
 def client_of(host: str) -> str:

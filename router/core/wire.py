@@ -34,12 +34,6 @@ class ProxyLimits(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
 
 
-def limits_between(limits: ProxyLimits, slot: int, slots: int) -> ProxyLimits:
-    """The limits for one of `slots` proxies: what they do not count together is divided, but never becomes 0."""
-    share_of_one = max(1, share(limits.max_connections_per_address, slot, slots))
-    return msgspec.structs.replace(limits, max_connections_per_address=share_of_one)
-
-
 def share(total: int, slot: int, slots: int) -> int:
     """The part of `total` that is the slot's; the parts of all slots add up to it."""
     return total // slots + (slot < total % slots)

@@ -16,7 +16,7 @@ compiled.use()  # before the first module of the request path is imported
 from router import descriptors, logs  # noqa: E402
 from router.line_writer import LineWriter  # noqa: E402
 from router.proxy.process import ProxyOptions, ProxyProcess  # noqa: E402
-from router.proxy.shared_ledger import SharedLedger  # noqa: E402
+from router.proxy.shared_ledger import SharedLedger, shared_crowd  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 _LOG_BUFFER_BYTES = 8 * 2**20
@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--link-fd", type=int, required=True)
     parser.add_argument("--slot", type=int, default=0)
     parser.add_argument("--ledger-fd", type=int, help="memory in which several proxies count together")
+    parser.add_argument("--crowd-fd", type=int, help="memory in which they count their clients")
     parser.add_argument("--wake-fd", type=int, action="append", help="event counter of each slot, in their order")
     parser.add_argument("--parent", type=int, required=True, help="process to end with")
     parser.add_argument("--log-format", choices=("json", "console"), default="json")
@@ -41,9 +42,10 @@ def main() -> int:
     # One writer for log and access log: lines of two writers could end up within each other.
     writer = LineWriter(sys.stdout.fileno(), _LOG_BUFFER_BYTES)
     logs.configure(arguments.log_format, arguments.log_level, f"proxy-{arguments.slot}", writer=writer)
-    ledger = None
+    ledger = crowd = None
     if arguments.ledger_fd is not None:
         ledger = SharedLedger(arguments.ledger_fd, arguments.wake_fd, arguments.slot)
+        crowd = shared_crowd(arguments.crowd_fd, arguments.slot, ledger.slots)
     options = ProxyOptions(
         listen_fds=tuple(arguments.listen_fd),
         cover_fds=tuple(arguments.cover_fd),
@@ -52,6 +54,7 @@ def main() -> int:
         log=writer,
         has_fast_lane=arguments.lane == "fast",
         ledger=ledger,
+        crowd=crowd,
         parent=arguments.parent,
     )
     factory = uvloop.new_event_loop if arguments.loop == "uvloop" else asyncio.new_event_loop

@@ -24,7 +24,7 @@ class Clients:
         self.patience = runtime.patience
         self._lane = FastLane(runtime, mirror) if has_fast_lane else None
         self._fast: set[FastConnection] = set()
-        self._opened = OpenConnections(runtime.claims(CONNECTIONS))
+        self._opened = OpenConnections(runtime.claims(CONNECTIONS), runtime.crowd)
         full_lane = FullLane(runtime, mirror)
         self.late_head = full_lane.refuse_late_head
         self._full = FullLaneServer(runtime, full_lane, self._opened)

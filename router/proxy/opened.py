@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from router.core.admission import Admission
+from router.core.crowd import Crowd
 from router.core.ledger import Claims
 
 
@@ -16,8 +17,8 @@ class ClientProtocol(Protocol):
 class OpenConnections:
     """Knows every connection from the moment it is admitted until it is lost."""
 
-    def __init__(self, places: Claims) -> None:
-        self.admission = Admission(places)
+    def __init__(self, places: Claims, crowd: Crowd | None = None) -> None:
+        self.admission = Admission(places, crowd)
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._expected: set[ClientProtocol] = set()

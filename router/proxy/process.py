@@ -14,6 +14,7 @@ import structlog
 
 from router import compiled
 from router.awake import LATE_S
+from router.core.crowd import Crowd
 from router.core.wire import Applied, Apply, Cover, Drain, Encrypt
 from router.line_writer import LineWriter
 from router.proxy.access_log import AccessLog
@@ -53,6 +54,7 @@ class ProxyOptions:
     log: LineWriter
     has_fast_lane: bool = True
     ledger: SharedLedger | None = None  # None: there is no other proxy
+    crowd: Crowd | None = None  # the same
     parent: int
 
 
@@ -63,7 +65,7 @@ class ProxyProcess:
         self._options = options
         self._writer = options.log
         self._ledger = options.ledger
-        self._runtime = Runtime(AccessLog(self._writer, options.log_style), self._ledger)
+        self._runtime = Runtime(AccessLog(self._writer, options.log_style), self._ledger, options.crowd)
         self._runtime.totals.process.request_path = "compiled" if compiled.is_used() else "interpreted"
         self._signs = VitalSigns(self._runtime.totals.process)
         self._mirror = Mirror(self._runtime)

@@ -21,6 +21,7 @@ cdef class Runtime:
     cdef public object has_table
     cdef public AccessLog access_log
     cdef public object ledger
+    cdef public object crowd
     cdef dict _deployments
     cdef dict _bandwidth
     cdef object _random

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from router.core.bucket import SharedBucket, TokenBucket
+from router.core.crowd import Crowd
 from router.core.forwarding import TrustedProxies
 from router.core.instances import Deployment, Instance
 from router.core.ledger import Claims, Count, Ledger
@@ -39,7 +40,7 @@ class Watched(Protocol):
 class Runtime:
     """The newest table beside the state that is keyed by identity: instances, buckets, connections, counters."""
 
-    def __init__(self, access_log: AccessLog, ledger: Ledger | None = None) -> None:
+    def __init__(self, access_log: AccessLog, ledger: Ledger | None = None, crowd: Crowd | None = None) -> None:
         self.table = RoutingTable(TableSpec(generation=0))
         self.limits = ProxyLimits()
         self.trusted_proxies = TrustedProxies()
@@ -54,6 +55,7 @@ class Runtime:
         self.has_table = asyncio.Event()
         self.access_log = access_log
         self.ledger = ledger  # None: this proxy is the only one
+        self.crowd = crowd
         self._deployments: dict[tuple[str, str], Deployment] = {}
         self._bandwidth: dict[str, TokenBucket] = {}
         # Seeded from the system's entropy in each process; never shared over a fork.

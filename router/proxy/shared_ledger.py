@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from router.core.crowd import Crowd, crowd_bytes
 from router.core.ledger import Ledger
 
 #: How often those who wait look for themselves: nothing is lost if a proxy that should have woken them stands still.
@@ -59,3 +60,8 @@ class SharedLedger(Ledger):
         self.look()
         if self.waiting:
             self.watch()
+
+
+def shared_crowd(memory_fd: int, slot: int, slots: int) -> Crowd:
+    """The clients of all proxies, as the proxy of `slot` counts them."""
+    return Crowd(memoryview(mmap.mmap(memory_fd, crowd_bytes(slots))), slot, slots)

@@ -3,6 +3,7 @@
 import pytest
 
 from router.core.admission import Admission, ConnectionRefusal, affordable_connections, client_of
+from router.core.crowd import Crowd, crowd_bytes, put_key
 from router.core.ledger import CONNECTIONS, Count
 from tests.core.several_proxies import Proxies
 
@@ -112,3 +113,19 @@ def test_addresses_that_one_client_has_count_as_one(host: str, client: str) -> N
 def test_descriptors_are_left_for_instances(descriptors: int, connections: int) -> None:
     """Half of what the process does not need itself; one client is always let in."""
     assert affordable_connections(descriptors) == connections
+
+
+def test_the_limit_of_one_client_holds_for_all_proxies() -> None:
+    """Whichever it comes to; what it gives back at one it may have at the other."""
+    memory = memoryview(bytearray(crowd_bytes(2)))
+    put_key(memory, b"0123456789abcdef")
+    proxies = Proxies(2)
+    one, other = (Admission(ledger.row(CONNECTIONS), Crowd(memory, ledger.slot, 2)) for ledger in proxies.ledgers)
+    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other, other)] == [None, None, None]
+    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == ["too_many_of_address"] * 2
+    assert admit(one, "10.0.0.2", most_of_one=3) is None
+    assert admit(one, most_of_one=1) is None
+    other.leave("10.0.0.1")
+    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == [None, "too_many_of_address"]
+    assert (one.number, other.number) == (4, 1)
+    assert repr(other) == "Admission(1 connections of 1 clients)"

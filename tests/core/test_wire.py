@@ -18,7 +18,6 @@ from router.core.wire import (
     decode_down,
     decode_up,
     frame,
-    limits_between,
 )
 
 
@@ -93,20 +92,6 @@ def test_a_payload_that_is_no_message_is_refused(payload: bytes) -> None:
     """Anything but a known message is an error."""
     with pytest.raises(msgspec.DecodeError):
         decode_down(payload)
-
-
-@pytest.mark.parametrize(("slot", "share"), [(0, 2), (1, 1), (2, 1)])
-def test_connections_of_one_client_are_divided_among_the_proxies(slot: int, share: int) -> None:
-    """The shares of all slots add up; what is counted together, and what holds for each connection, is the same."""
-    limits = limits_between(ProxyLimits(max_connections=10, max_connections_per_address=4, head_timeout_s=3), slot, 3)
-    assert (limits.max_connections, limits.max_connections_per_address) == (10, share)
-    assert limits.head_timeout_s == 3
-
-
-def test_each_proxy_lets_at_least_one_client_in() -> None:
-    """A slot without a share would answer nobody, and the kernel gives it connections all the same."""
-    limits = limits_between(ProxyLimits(max_connections=2, max_connections_per_address=1), 3, 4)
-    assert limits.max_connections_per_address == 1
 
 
 def test_a_key_is_not_printed() -> None:

@@ -205,6 +205,22 @@ async def test_what_a_killed_proxy_held_is_free(control: Control, peer: StartPee
     assert await score(control, 0, 5) == {200}
 
 
+async def test_one_client_has_its_connections_at_all_proxies_together(control: Control, crowd: Crowd) -> None:
+    """Whichever it comes to; what a killed proxy had of it is free for the other one."""
+    await control.apply(max_connections_per_address=3)
+    for slot in (0, 0, 1):
+        await control.client(slot)
+    await told(lambda: control.connections == 3)
+    assert await statuses(await crowd.send_each([0, 1])) == [503, 503]
+    await told(lambda: control.refused == {"too_many_of_address": 2})
+    os.kill(control.pids[0], signal.SIGKILL)
+    await told(lambda: control.proxies.statuses()[0].restarts == 1)
+    for _ in range(2):
+        await control.client(1)
+    await told(lambda: control.connections == 3)
+    assert await statuses([await crowd.send(1)]) == [503]
+
+
 async def test_who_waits_gets_the_place_of_a_killed_proxy(control: Control, peer: StartPeer, crowd: Crowd) -> None:
     """At once, not when the next process is up."""
     gate = asyncio.Event()
