@@ -430,3 +430,38 @@ async def test_a_drain_over_tls_fails_no_request(lane: str, peer: StartPeer, aut
         assert await shaking.rest() == b""
         for client in (*busy, *idle, silent):
             client.writer.transport.abort()
+
+
+@LANES
+async def test_a_client_that_says_goodbye_is_gone(
+    proxy: Proxy, peer: StartPeer, authority: Authority, path: str
+) -> None:
+    """TLS has no half-close here: after `close_notify` there is no answer, an orderly end, and 499 in the log."""
+    ended = asyncio.Event()
+    one = await peer(watch_end(ended))
+    proxy.apply(endpoint(deployment("blue", one)))
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    async def finish(step: Callable[[], object]) -> None:
+        while True:
+            try:
+                step()
+                return
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(65536))
+            finally:
+                writer.write(outgoing.read())
+
+    await finish(client.do_handshake)
+    await finish(lambda: client.write(post(path=path)))
+    await one.requests(1)
+    await finish(client.unwrap)  # fails if anything but the proxy's own goodbye comes
+    assert await reader.read() == b""
+    await ended.wait()
+    await proxy.settled()
+    writer.close()
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["response_code_reason"]) == (499, "client_gone")
