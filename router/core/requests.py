@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from router.core.auth import bearer, check_key, digest, token_expiry
+from router.core.auth import bearer, digest, token_expiry
 from router.core.errors import AccessDenied, BadRequest, LastForward, NotImplementedHere
 from router.core.headers import RawHeaders, RequestHead, is_host, is_last_forward, read_head
 from router.core.record import RequestRecord
@@ -144,8 +144,8 @@ def authenticate(
         AuthHeaderMissing, AccessDenied
     """
     spec = endpoint.spec
-    if endpoint.key_digests is not None:
-        check_key(bearer(authorization), endpoint.key_digests)
+    if endpoint.keys is not None:
+        endpoint.keys.check(authorization)
     elif spec.auth_mode != "none":
         credential = bearer(authorization)
         tokens.check(credential, spec.name, spec.token_secret, wall_now())

@@ -1,4 +1,5 @@
 cimport cython
+from router.core.auth cimport Keys
 
 cdef class Endpoint:
     cdef readonly object spec
@@ -8,7 +9,7 @@ cdef class Endpoint:
     cdef double _total
     cdef list _mirrors
     cdef list _mirror_bounds
-    cdef readonly tuple key_digests
+    cdef readonly Keys keys
     cdef readonly bint has_mirror
 
     @cython.locals(share=double, index=Py_ssize_t, last=Py_ssize_t)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from router.core.auth import AuthMode
+from router.core.auth import AuthMode, Keys
 from router.core.errors import DeploymentNotFound, EndpointNotFound, NoLiveDeployment, PathNotFound
 
 API_PREFIX = b"/api/v1/endpoint/"
@@ -90,7 +90,7 @@ class Endpoint:
         "_mirrors",
         "_total",
         "has_mirror",
-        "key_digests",
+        "keys",
         "spec",
     )
 
@@ -104,7 +104,7 @@ class Endpoint:
         self._total = self._bounds[-1] if live else 0.0
         mirrors = [(by_name[name], percent) for name, percent in spec.mirror_traffic if percent > 0]
         self._mirrors = [deployment for deployment, _ in mirrors]
-        self.key_digests = spec.key_digests if spec.auth_mode == "key" else None  # None: it takes no keys
+        self.keys = Keys(spec.key_digests) if spec.auth_mode == "key" else None  # None: it takes no keys
         self.has_mirror = bool(mirrors)  # any live request is copied
         self._mirror_bounds = list(accumulate(percent for _, percent in mirrors))
 

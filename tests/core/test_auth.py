@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from router.core.auth import bearer, check_key, digest, issue_token, token_expiry
+from router.core.auth import Keys, bearer, check_key, digest, issue_token, token_expiry
 from router.core.errors import AccessDenied, AuthHeaderMissing
 from router.core.requests import TokenCache
 
@@ -79,6 +79,26 @@ def test_an_endpoint_without_keys_denies() -> None:
     """No key is right where there is none."""
     with pytest.raises(AccessDenied):
         check_key(b"", ())
+
+
+def test_keys_go_on_being_accepted_and_others_denied() -> None:
+    """What was accepted before changes nothing for any other credential, and a denied one stays denied."""
+    keys = Keys((digest(b"primary"), digest(b"secondary")))
+    for authorization in (b"Bearer primary", b"bearer  secondary ", b"BEARER primary", b"Bearer secondary") * 3:
+        keys.check(authorization)
+        for wrong in (b"Bearer primarx", b"Bearer primary2", b"Bearer primar", b"Bearer Primary"):
+            with pytest.raises(AccessDenied):
+                keys.check(wrong)
+        for malformed in (None, b"", b"primary", b"Basic primary", b"Bearer "):
+            with pytest.raises(AuthHeaderMissing):
+                keys.check(malformed)
+
+
+def test_any_number_of_spellings_of_a_key_is_accepted() -> None:
+    """More than are remembered."""
+    keys = Keys((digest(b"primary"),))
+    for blanks in [*range(50), *range(50)]:
+        keys.check(b"Bearer " + b" " * blanks + b"primary")
 
 
 @pytest.mark.parametrize("now", [NOW, NOW - 86_400, NOW + 3599])
