@@ -1,6 +1,7 @@
 from router.proxy.fast_lane cimport FastLane
 from router.proxy.incoming cimport Incoming
 from router.proxy.live cimport Client, LiveExchange
+from router.proxy.outgoing cimport Outgoing
 
 cdef class FastConnection(Client):
     cdef object __weakref__
@@ -8,6 +9,7 @@ cdef class FastConnection(Client):
     cdef object _keeper
     cdef FastLane _lane
     cdef object _transport
+    cdef Outgoing _outgoing
     cdef object _exchange
     cdef Incoming _incoming
     cdef bytearray _held

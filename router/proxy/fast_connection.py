@@ -18,6 +18,7 @@ from router.proxy.fast_lane import BEGUN, FastLane
 from router.proxy.half_close import Listening, can_half_close
 from router.proxy.incoming import Incoming
 from router.proxy.live import Client, LiveExchange
+from router.proxy.outgoing import Outgoing
 from router.proxy.runtime import Runtime
 from router.proxy.unread import has_unread, reset
 
@@ -58,6 +59,7 @@ class FastConnection(Client):
         "_keeper",
         "_lane",
         "_linger_until",
+        "_outgoing",
         "_transport",
         "client",
         "deadline",
@@ -71,6 +73,7 @@ class FastConnection(Client):
         self._keeper = keeper
         self._lane = lane
         self._transport: asyncio.Transport | None = None
+        self._outgoing: Outgoing | None = None  # while there is a transport
         self._exchange: LiveExchange | None = None
         self._incoming: Incoming | None = None  # the request whose body is still coming
         self.forwarded_for = b""
@@ -144,6 +147,7 @@ class FastConnection(Client):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._outgoing = Outgoing(self._transport)
         peer = transport.get_extra_info("peername")
         forwarded_for = b"X-Forwarded-For: " + peer[0].encode() + b"\r\n" if isinstance(peer, tuple) else b""
         scheme = b"https" if transport.get_extra_info("sslcontext") is not None else b"http"
@@ -153,7 +157,7 @@ class FastConnection(Client):
             self._hand_over(b"")  # what it says of its clients is the full lane's to pass on
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._outgoing = None
         self._give_up()
         self._keeper.patience.discard(self)
         self._keeper.lost(self)
@@ -182,6 +186,8 @@ class FastConnection(Client):
         if exchange is None or not can_half_close(transport):
             return False
         self._is_half_closed = True
+        if self._outgoing is not None:
+            self._outgoing.defer()  # `Listening` may ask whether the client is there
         if not self._held:
             exchange.is_last()
         Listening(
@@ -298,14 +304,15 @@ class FastConnection(Client):
 
     def _hand_over(self, data: bytes) -> None:
         transport, self._transport = self._transport, None
+        self._outgoing = None
         assert transport is not None
         self._keeper.hand_over(self, transport, data)
 
     # Client
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        if self._outgoing is not None:
+            self._outgoing.write(data)
 
     def done(self, now: float, closes: bool) -> None:
         self._exchange = None

@@ -1,6 +1,7 @@
 cimport cython
 from router.core.headers cimport AnswerFields
 from router.core.plain_reading cimport PlainAnswer, read_plain_answer
+from router.proxy.outgoing cimport Outgoing
 
 cdef Py_ssize_t _JOINED_BYTES
 
@@ -20,6 +21,7 @@ cdef class UpstreamConnection:
     cdef public double idle_since
     cdef public bint is_reused
     cdef object _transport
+    cdef Outgoing _outgoing
     cdef list _parts
     cdef readonly object on_body
     cdef object _parser
@@ -37,6 +39,7 @@ cdef class UpstreamConnection:
     cdef object _can_write
 
     cpdef bint fits(self)
+    @cython.locals(outgoing=Outgoing)
     cpdef send(self, bytes head, object body, object sink, bint expects_no_body=*, tuple upgrades=*)
     cpdef close(self)
     cpdef pause(self)

@@ -12,6 +12,7 @@ import httptools
 from router.core.headers import MAX_ANSWER_HEAD_BYTES, AnswerFields, read_answer
 from router.core.plain_reading import PlainAnswer, read_plain_answer
 from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades, upgrade_taken
+from router.proxy.outgoing import Outgoing
 
 _CRLF = b"\r\n"
 _NO_BODY = frozenset((204, 304))
@@ -84,6 +85,7 @@ class UpstreamConnection:
         self.idle_since = 0.0
         self.is_reused = False
         self._transport: asyncio.Transport | None = None
+        self._outgoing: Outgoing | None = None  # while there is a transport
         self._parts: list[bytes] = []  # of the body, since the sink was told of some
         self.on_body = self._parts.append  # a call from C to C
         self._parser = httptools.HttpResponseParser(self)
@@ -130,7 +132,8 @@ class UpstreamConnection:
             expects_no_body: The answer has none whatever its head announces (HEAD).
             upgrades: Protocols that it offers; an answer with 101 takes one, and `detach` must follow it.
         """
-        if self._transport is None or self._transport.is_closing():  # it broke, and we are about to hear of it
+        transport, outgoing = self._transport, self._outgoing
+        if transport is None or outgoing is None or transport.is_closing():  # it broke, and we are about to hear of it
             sink.lost(UpstreamLost("reset", is_unread=True), [])
             return
         self._sink = sink
@@ -139,13 +142,12 @@ class UpstreamConnection:
         self._has_answered = self._has_head = self._is_complete = self._until_close = False
         self._head_bytes = 0
         self._parts.clear()
-        transport: asyncio.Transport = self._transport
         if not body:
-            transport.write(head)
+            outgoing.write(head)
         elif is_joined(len(body)):
-            transport.write(b"".join((head, body)))
+            outgoing.write(b"".join((head, body)))
         else:
-            transport.writelines((head, body))
+            outgoing.write_two(head, body)
 
     async def write(self, chunk: bytes) -> None:
         """Send more of the body; waits while the instance does not keep up.
@@ -153,9 +155,9 @@ class UpstreamConnection:
         Raises:
             UpstreamLost: the connection is gone.
         """
-        if self.is_closed:
+        if self._outgoing is None or self.is_closed:
             raise UpstreamLost("reset")
-        cast(asyncio.Transport, self._transport).write(chunk)
+        self._outgoing.write(chunk)
         await self._can_write.wait()
 
     def pause(self) -> None:
@@ -179,6 +181,7 @@ class UpstreamConnection:
         if self.is_closed:
             raise UpstreamLost("reset")
         transport, self._transport = self._transport, None
+        self._outgoing = None
         return cast(asyncio.Transport, transport), self._surplus
 
     def close(self) -> None:
@@ -192,6 +195,7 @@ class UpstreamConnection:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._outgoing = Outgoing(self._transport)
 
     def pause_writing(self) -> None:
         self._can_write.clear()
@@ -240,7 +244,7 @@ class UpstreamConnection:
             # A peer that closes with bytes of ours unread resets the connection.
             is_unread = isinstance(exc, ConnectionResetError | BrokenPipeError)
             self._lose(UpstreamLost("reset", is_unread=is_unread))
-        self._transport = None
+        self._transport = self._outgoing = None
         self._can_write.set()
 
     # httptools
