@@ -80,17 +80,17 @@ class SharedBucket(TokenBucket):
                 # A proxy that was started again counts from 0.
                 self._level -= bytes_taken - seen if bytes_taken >= seen else bytes_taken
             self._seen = taken
-        return super().level(now)
+        return TokenBucket.level(self, now)  # `super` is unknown to a compiled method that others call directly
 
     def take(self, amount: int, now: float) -> bool:
-        is_taken = super().take(amount, now)
+        is_taken = TokenBucket.take(self, amount, now)
         if is_taken:
             self._row.add(amount)
         return is_taken
 
     def reserve(self, amount: int, now: float) -> float:
         self._row.add(amount)
-        return super().reserve(amount, now)
+        return TokenBucket.reserve(self, amount, now)
 
     def close(self) -> None:
         self._row.close()

@@ -1,5 +1,12 @@
 cdef class Ledger
 
+cdef class Count:
+    cdef readonly Py_ssize_t own
+
+    cpdef bint claim(self, Py_ssize_t amount, Py_ssize_t limit)
+    cpdef add(self, Py_ssize_t amount)
+    cpdef give_back(self, Py_ssize_t amount)
+
 cdef class Row:
     cdef readonly Py_ssize_t number
     cdef Ledger _ledger

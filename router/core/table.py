@@ -86,6 +86,7 @@ class Endpoint:
         "_bounds",
         "_by_lower",
         "_live",
+        "_live_names",
         "_mirror_bounds",
         "_mirrors",
         "_total",
@@ -100,6 +101,7 @@ class Endpoint:
         self._by_lower = {name.lower().encode(): deployment for name, deployment in by_name.items()}
         live = [(by_name[name], percent) for name, percent in spec.traffic if percent > 0]
         self._live = [deployment for deployment, _ in live]
+        self._live_names = frozenset(deployment.name for deployment in self._live)
         self._bounds = list(accumulate(percent for _, percent in live))
         self._total = self._bounds[-1] if live else 0.0
         mirrors = [(by_name[name], percent) for name, percent in spec.mirror_traffic if percent > 0]
@@ -133,7 +135,7 @@ class Endpoint:
 
     def is_live(self, deployment: str) -> bool:
         """Whether the deployment carries live traffic."""
-        return any(live.name == deployment for live in self._live)
+        return deployment in self._live_names
 
     def pinned(self, name: bytes) -> DeploymentSpec:
         """The deployment that the client names, in whatever case.

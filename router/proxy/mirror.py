@@ -12,23 +12,25 @@ Rules
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
 
 from router.core.errors import NoReadyInstance, QueueFull, RouterError
+from router.core.instances import Deployment
 from router.core.ledger import HELD_BYTES
 from router.core.plain_reading import PlainAnswer, PlainRequest
 from router.core.plain_writing import plain_copy
 from router.core.requests import Chosen
 from router.core.stats import MirrorOutcome, count
-from router.core.table import DeploymentSpec, Endpoint, EndpointSpec
+from router.core.table import DeploymentSpec, Endpoint, EndpointSpec, MirrorSpec
 from router.proxy.direct import DirectExchange
 from router.proxy.pool import Pool
 from router.proxy.routes import Route
 from router.proxy.runtime import Runtime
-from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost, pass_on
+from router.proxy.upstream import AnswerHead, UpstreamConnection, UpstreamLost
 
 log = structlog.get_logger()
 
@@ -77,14 +79,20 @@ class PlainCopy:
 class _Budget:
     """What one endpoint's copies use up."""
 
-    def __init__(self, spec: EndpointSpec, runtime: Runtime) -> None:
-        policy = spec.mirror
+    def __init__(self, mirror: "Mirror", policy: MirrorSpec) -> None:
+        runtime = mirror.runtime
+        self.mirror = mirror
+        self.policy = policy
+        self.max_in_flight = policy.max_in_flight
+        self.max_body_bytes = policy.max_body_bytes
         self.bucket = runtime.bucket(policy.rate_bytes_per_s, policy.burst_bytes, policy.bucket_row)
         self.in_flight = runtime.claims(policy.slots_row)
 
-    def follow(self, spec: EndpointSpec, now: float) -> None:
-        """Take over limits that a new table changed."""
-        policy = spec.mirror
+    def follow(self, policy: MirrorSpec, now: float) -> None:
+        """Take over the limits of a new table."""
+        self.policy = policy
+        self.max_in_flight = policy.max_in_flight
+        self.max_body_bytes = policy.max_body_bytes
         if (policy.rate_bytes_per_s, policy.burst_bytes) != (self.bucket.rate, self.bucket.burst):
             self.bucket.resize(rate=policy.rate_bytes_per_s, burst=policy.burst_bytes, now=now)
 
@@ -102,6 +110,7 @@ class Mirror:
         self.pool = Pool(runtime.now)
         runtime.pools.append(self.pool)
         self.copies: set[Copy] = set()
+        self._due: list[Copy] = []  # in the next turn of the loop
         self._budgets: dict[str, _Budget] = {}
         self._held = runtime.claims(HELD_BYTES)
 
@@ -123,28 +132,27 @@ class Mirror:
     def offer(self, endpoint: Endpoint, target: DeploymentSpec, copy: Sendable) -> bool:
         """Send `copy` to `target` if the limits allow it; return whether it was taken."""
         spec = endpoint.spec
+        size = copy.size
         budget = self._budget(spec)
-        outcome = self._claim(spec, target, budget, copy.size)
+        deployment = self.runtime.find_deployment(spec.name, target)
+        if deployment is None:
+            self.skip(endpoint, "not_ready")  # retired while the body came
+            return False
+        outcome = self._claim(budget, size)
         if outcome is not None:
             self.skip(endpoint, outcome)
             return False
-        exchange = Copy(self, endpoint, target, copy)
-        self.copies.add(exchange)
-        # Not at once: nothing that a copy does can then hold up its live request, or throw into it.
-        asyncio.get_running_loop().call_soon(exchange.start)
+        self._send_soon(Copy(budget, deployment, target.request_timeout_s, endpoint.is_live(target.name), copy))
         return True
 
     def ended(self, copy: "Copy") -> None:
         """Count a copy and forget it."""
-        endpoint = copy.endpoint
         self.copies.discard(copy)
-        size = copy.sent.size
+        size, budget, numbers = copy.size, copy.budget, copy.endpoint_numbers
         self._held.give_back(size)
-        budget = self._budgets[endpoint.spec.name]
         budget.in_flight.give_back(1)
         if copy.answer_bytes > _FREE_ANSWER_BYTES:
             budget.bucket.reserve(copy.answer_bytes - _FREE_ANSWER_BYTES, self.runtime.now())
-        numbers = self.runtime.totals.endpoint(endpoint.spec.name)
         count(numbers.mirror, copy.outcome)
         if copy.outcome == "sent":
             numbers.mirror_bytes += size
@@ -183,22 +191,31 @@ class Mirror:
             copy.give_up()
         self.pool.close()
 
+    def _send_soon(self, copy: "Copy") -> None:
+        """Not at once: nothing that a copy does can then hold up its live request, or throw into it."""
+        self.copies.add(copy)
+        self._due.append(copy)
+        if len(self._due) == 1:
+            asyncio.get_running_loop().call_soon(self._send_due)
+
+    def _send_due(self) -> None:
+        due, self._due = self._due, []
+        for copy in due:
+            copy.start()
+
     def _budget(self, spec: EndpointSpec) -> _Budget:
-        now = self.runtime.now()
         budget = self._budgets.get(spec.name)
         if budget is None:
-            budget = self._budgets[spec.name] = _Budget(spec, self.runtime)
-        else:
-            budget.follow(spec, now)
+            budget = self._budgets[spec.name] = _Budget(self, spec.mirror)
+        elif budget.policy is not spec.mirror:
+            budget.follow(spec.mirror, self.runtime.now())
         return budget
 
-    def _claim(self, spec: EndpointSpec, target: DeploymentSpec, budget: _Budget, size: int) -> MirrorOutcome | None:
+    def _claim(self, budget: _Budget, size: int) -> MirrorOutcome | None:
         """Take what a copy needs, or nothing and return why."""
-        if not self.runtime.has_deployment(spec.name, target):
-            return "not_ready"  # retired while the body came
-        if size > spec.mirror.max_body_bytes:
+        if size > budget.max_body_bytes:
             return "body_too_large"
-        if not budget.in_flight.claim(1, spec.mirror.max_in_flight):
+        if not budget.in_flight.claim(1, budget.max_in_flight):
             return "no_slot"
         if not self._held.claim(size, MAX_HELD_BYTES):
             budget.in_flight.give_back(1)
@@ -211,22 +228,33 @@ class Mirror:
 
 
 class Copy(DirectExchange):
-    """One copy on its way. Its answer is read and dropped."""
+    """One copy on its way. Its answer is read and dropped.
 
-    def __init__(self, mirror: Mirror, endpoint: Endpoint, target: DeploymentSpec, sent: Sendable) -> None:
+    Args:
+        is_live: Whether its target carries live traffic, too.
+    """
+
+    def __init__(
+        self, budget: _Budget, deployment: Deployment, timeout_s: float, is_live: bool, sent: Sendable
+    ) -> None:
+        mirror = budget.mirror
         runtime = mirror.runtime
-        deployment = runtime.deployment(endpoint.spec.name, target)
-        may_wait = not endpoint.is_live(target.name)
-        super().__init__(runtime, mirror.pool, deployment, may_resend=False, may_wait=may_wait)
+        self._set_up(runtime, mirror.pool, deployment, False, not is_live)
+        self._task = None
+        self._is_queued = False
+        self._has_head = False
         self.outcome: MirrorOutcome = "failed"
         self.answer_bytes = 0  # that were read, or the bound if it was given up
         self._is_too_large = False
-        deployment.enter()
-        self.endpoint = endpoint
-        self.sent = sent
+        deployment.pending += 1
+        self.budget = budget
+        self.size = sent.size
+        self.endpoint_numbers = runtime.totals.endpoint(deployment.endpoint)
+        self._numbers = self.endpoint_numbers.deployment(deployment.name)
+        self._sent = sent
         self._mirror = mirror
-        self._began = runtime.now()
-        self.deadline = self._began + target.request_timeout_s
+        self._began = time.monotonic()
+        self.deadline = self._began + timeout_s
 
     def start(self) -> None:
         """Send it as soon as its target has a place for it."""
@@ -245,18 +273,24 @@ class Copy(DirectExchange):
         self._end(self.outcome)
 
     def send_on(self, connection: UpstreamConnection) -> None:
-        connection.send(self.sent.write_copy(connection.address), b"", self)
+        connection.send(self._sent.write_copy(connection.address), b"", self)
 
     def whole(self, answer: PlainAnswer) -> None:
-        pass_on(self, answer)
+        """`head`, `end` and all that they do at once."""
+        connection, instance, now = self._connection, self._instance, time.monotonic()
+        self._connection = self._instance = None
+        self._count_answer(200, now)
+        self._pool.give_back(connection, now)  # type: ignore[arg-type]  # the answer came over it
+        self._runtime.deadlines.discard(self)
+        self._deployment.finish(instance)  # type: ignore[arg-type]  # the connection's
+        self.answer_bytes = answer.length
+        self.outcome = "sent"
+        self._mirror.ended(self)
 
     def head(self, head: AnswerHead) -> None:
         self._has_head = True
         self._is_too_large = head.has_body and head.length is not None and head.length > _MAX_ANSWER_BYTES
-        runtime = self._runtime
-        numbers = runtime.totals.endpoint(self._deployment.endpoint).deployment(self._deployment.name)
-        count(numbers.mirrored, head.status)
-        numbers.mirror_duration.observe(runtime.now() - self._began)
+        self._count_answer(head.status, time.monotonic())
 
     def flush(self, parts: list[bytes]) -> None:
         self.answer_bytes += sum(map(len, parts))
@@ -284,6 +318,10 @@ class Copy(DirectExchange):
 
     def expire(self) -> None:
         self._end("failed")
+
+    def _count_answer(self, status: int, now: float) -> None:
+        count(self._numbers.mirrored, status)
+        self._numbers.mirror_duration.observe(now - self._began)
 
     def _end(self, outcome: MirrorOutcome) -> None:
         self.outcome = outcome

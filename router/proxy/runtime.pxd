@@ -1,4 +1,5 @@
 from libc.stdint cimport int64_t
+from router.core.instances cimport Deployment
 from router.proxy.access_log cimport AccessLog
 from router.proxy.deadlines cimport Deadlines
 from router.proxy.pool cimport Pool
@@ -33,5 +34,6 @@ cdef class Runtime:
     cdef int64_t _ids
 
     cpdef double u(self)
+    cpdef Deployment find_deployment(self, str endpoint, object spec)
     cpdef bytes request_id(self)
     cpdef bytes http_date(self, double now)

@@ -105,9 +105,9 @@ class Runtime:
         self.table = table
         self.has_table.set()
 
-    def has_deployment(self, endpoint: str, spec: DeploymentSpec) -> bool:
-        """Whether a deployment is in the newest table or still in use."""
-        return (endpoint, spec.name) in self._deployments
+    def find_deployment(self, endpoint: str, spec: DeploymentSpec) -> Deployment | None:
+        """The state of a deployment, if it is in the newest table or still in use."""
+        return self._deployments.get((endpoint, spec.name))
 
     def deployment(self, endpoint: str, spec: DeploymentSpec) -> Deployment:
         """The state of a deployment of the newest table, or of one that a request has entered and not left."""
