@@ -3,6 +3,7 @@
 Rules
 - Nobody is woken by a byte of a body that is wanted in larger parts: its connection says that something came, and how
   late it is by then is all that changes.
+- What its connection keeps back, the framing of chunks included, has come in time as what it parses.
 - The time of all bodies is looked after by one timer.
 """
 
@@ -26,16 +27,36 @@ class ClientBody:
 
     Args:
         connection: What `content` comes over.
+        length: As announced; None if it comes in chunks.
         pace: How late it may be; the time that an instance takes to read is not counted.
         deadlines: What looks after its time while it is waited for.
         on_read: Called once before the first wait, to tell a client that asked first to go on.
     """
+
+    __slots__ = (
+        "_connection",
+        "_content",
+        "_deadlines",
+        "_dripped_bytes",
+        "_has_begun",
+        "_length",
+        "_loop",
+        "_max_bytes",
+        "_on_read",
+        "_pace",
+        "_seen_bytes",
+        "_waiter",
+        "_wanted_bytes",
+        "deadline",
+        "read_bytes",
+    )
 
     def __init__(
         self,
         content: StreamReader,
         connection: BodyWatch,
         *,
+        length: int | None,
         max_bytes: int,
         pace: Pace,
         deadlines: Deadlines,
@@ -43,6 +64,7 @@ class ClientBody:
     ) -> None:
         self._content = content
         self._connection = connection
+        self._length = length
         self._max_bytes = max_bytes
         self._pace = pace
         self._deadlines = deadlines
@@ -50,6 +72,7 @@ class ClientBody:
         self._loop = asyncio.get_running_loop()
         self._has_begun = False
         self._seen_bytes = 0  # that the pace knows of
+        self._dripped_bytes = 0  # that it knows of, and the connection keeps back
         self._wanted_bytes = 1  # unread ones, for which it is worth being woken
         self._waiter: asyncio.Future[None] | None = None
         self.deadline = 0.0
@@ -102,16 +125,32 @@ class ClientBody:
         if self._is_due():
             waiter.set_result(None)
 
+    def can_wait(self, kept: bytes) -> bool:
+        """Whether what the connection would keep back is not worth being woken for, and sure not to end the body."""
+        waiter, come_bytes = self._waiter, self._content.total_bytes
+        if waiter is None or waiter.done() or come_bytes - self.read_bytes + len(kept) >= self._wanted_bytes:
+            return False
+        if self._length is None:
+            return b"\n" not in kept  # the last chunk ends with it
+        return len(kept) < self._length - come_bytes
+
+    def dripped(self, size: int) -> None:
+        """So many bytes more have come, which the connection keeps back."""
+        self._dripped_bytes += size
+        self._pace.came(size, self._loop.time())
+        self.deadline = self._pace.deadline
+
     def expire(self) -> None:
         """It is too late."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(BodyTimeout(self._pace.idle_s))
 
     def _keep_pace(self) -> None:
-        seen_bytes = self._content.total_bytes
-        if seen_bytes > self._seen_bytes:
-            self._pace.came(seen_bytes - self._seen_bytes, self._loop.time())
-            self._seen_bytes = seen_bytes
+        new_bytes = self._content.total_bytes - self._seen_bytes
+        if new_bytes:
+            self._seen_bytes += new_bytes
+            self._pace.came(max(0, new_bytes - self._dripped_bytes), self._loop.time())
+            self._dripped_bytes = max(0, self._dripped_bytes - new_bytes)
         self.deadline = self._pace.deadline
 
     def _is_due(self) -> bool:

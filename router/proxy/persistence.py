@@ -18,13 +18,15 @@ class BodyReader(Protocol):
     """Who waits for the body of the request that is being handled."""
 
     def came(self) -> None: ...
+    def can_wait(self, kept: bytes) -> bool: ...
+    def dripped(self, size: int) -> None: ...
 
 
 class BodyWatch(Reading):
     """A client's connection that notices how the body of a request ends, or that it never will.
 
     Attributes:
-        reader: Told whenever something came, as long as there is one.
+        reader: Told of what comes, as long as there is one.
         is_spent: It has served as many requests as it may.
         has_bare_head: The last request was whole with its head, as far as this can be told, and nothing came after it.
     """

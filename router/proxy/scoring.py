@@ -132,6 +132,7 @@ class Scoring:
         return ClientBody(
             self._request.content,
             connection,
+            length=self._announced_bytes,
             max_bytes=limit,
             pace=Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, runtime.now()),
             deadlines=runtime.patience,

@@ -11,6 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from router.core.admission import ConnectionCut
+from router.core.beginning import has_controls
 from router.core.stats import count
 from router.proxy.deadlines import end_due
 from router.proxy.ending import EndingConnection
@@ -19,9 +20,14 @@ from router.proxy.opened import OpenConnections
 from router.proxy.runtime import Runtime
 from router.proxy.unread import has_unread, reset
 
+#: Of a read that may be kept back, and of all that is.
+_DRIP_BYTES, _KEPT_BYTES = 32, 256
+
 
 class ClientConnection(EndingConnection):
     """One client's connection on the full lane.
+
+    Bytes that come one by one are kept back, without a parser, until a line or a body may end, or they are many.
 
     Args:
         client: Whom it counts for.
@@ -38,6 +44,7 @@ class ClientConnection(EndingConnection):
         "_idle_since",
         "_is_busy",
         "_is_new",
+        "_kept",
         "_lane",
         "_requests_left",
         "client",
@@ -64,6 +71,7 @@ class ClientConnection(EndingConnection):
         self._closing_since = 0.0
         self._is_busy = False
         self._has_begun_head = False
+        self._kept = b""
         self._idle_since = runtime.now()
         self._head_since = head_since
 
@@ -84,6 +92,9 @@ class ClientConnection(EndingConnection):
         """The client has not finished a head in time; who has begun a first one gets to know why it is cut off."""
         if self._closing is not None:
             return  # it knows
+        self._give_kept()
+        if self._messages:
+            return  # what was kept back is no head, and gets its answer
         if self._is_new and self._has_begun_head and self.transport is not None:
             self.transport.write(self._lane.refuse_late_head(self._head_since))
             count(self._runtime.totals.process.connections_cut, "head_timeout")
@@ -128,12 +139,40 @@ class ClientConnection(EndingConnection):
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
+        if 0 < len(data) < _DRIP_BYTES and self._keep(data):
+            return
+        if self._kept:
+            data, self._kept = self._kept + data, b""
         if not self._is_busy and self._lingering is None:
             self._has_begun_head = True
             self._head_since = self._head_since or self._runtime.now()
         super().data_received(data)
         if self._messages and not self._is_busy:
             self._head_since = 0.0  # it is here, though nobody has looked at it yet
+
+    def _keep(self, data: bytes) -> bool:
+        """Keep back a little of a head or body that does not end with it; return whether that was done."""
+        kept = self._kept + data
+        if len(kept) > _KEPT_BYTES or self._lingering is not None:
+            return False
+        reader = self.reader
+        if reader is not None:
+            if not reader.can_wait(kept):
+                return False
+            reader.dripped(len(data))
+        elif self._is_busy or not self._head_bytes or has_controls(data):
+            return False
+        self._kept = kept
+        return True
+
+    def _give_kept(self) -> None:
+        """Let the parser have what was kept back: nothing more may come."""
+        if self._kept:
+            self.data_received(b"")
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in the class above
+        self._give_kept()
+        return super().eof_received()
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Hand a parsed request to the lane."""

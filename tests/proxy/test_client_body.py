@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
@@ -25,17 +27,33 @@ async def test_a_body_in_more_chunks_than_are_held_unread_comes_whole(
     assert one.seen[0].body == b"x" * 20_000
 
 
-async def test_a_body_that_comes_byte_by_byte_comes_whole(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
-    """Each byte in a read of its own, size and end of the chunk as well."""
+async def test_what_is_no_head_is_told_so_however_it_comes(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """Its line does not end, but the client does: it gets 400, as if the bytes had come at once."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))))
+    client = await raw()
+    for piece in (b"\r\nPOST / HTTP/1.1\r\nHo", b" ", b"st"):
+        await client.send(piece)
+        await asyncio.sleep(0)
+    client.writer.write_eof()
+    assert (await client.answer())[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"), [(CHUNKED, b"6\r\nabcdef\r\n0\r\n\r\n"), ("Content-Length: 6", b"abcdef")]
+)
+async def test_a_request_that_comes_byte_by_byte_comes_whole(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, framing: str, body: bytes
+) -> None:
+    """Each byte of head, body and framing in a read of its own; twice on one connection."""
     one = await peer(answer_ok)
     proxy.apply(endpoint(deployment("blue", one)))
     client = await raw()
-    await client.send(post(b"", CHUNKED))
-    for byte in b"6\r\nabcdef\r\n0\r\n\r\n":
-        await client.send(bytes((byte,)))
-        await asyncio.sleep(0)
-    assert (await client.answer())[0] == 200
-    assert one.seen[0].body == b"abcdef"
+    for _ in range(2):
+        for byte in post(b"", framing) + body:
+            await client.send(bytes((byte,)))
+            await asyncio.sleep(0)
+        assert (await client.answer())[0] == 200
+    assert [seen.body for seen in one.seen] == [b"abcdef", b"abcdef"]
 
 
 async def test_a_large_body_is_passed_on_as_soon_as_it_is_large(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
