@@ -22,6 +22,8 @@ _PIPE_BATCH_BYTES = select.PIPE_BUF
 _SOCKET_BATCH_BYTES = 16 * 1024
 # Each write by the thread costs the event loop some turns of waiting for the interpreter.
 _FILE_BATCH_BYTES = 256 * 1024
+# That one system call takes (IOV_MAX).
+_BATCH_PIECES = 1024
 # Lines that come within this time share a wake-up of the thread, and with it one fight for the interpreter.
 _GATHER_S = 0.02
 _BATCH_BYTES = {"pipe": _PIPE_BATCH_BYTES, "socket": _SOCKET_BATCH_BYTES, "other": _FILE_BATCH_BYTES}
@@ -66,7 +68,7 @@ class LineWriter:
         """Write or queue lines, all of them or none."""
         size = sum(map(len, lines))
         # In one piece they cost as little as one line.
-        pieces = [b"".join(lines)] if size <= self._batch_bytes else _batches(lines, self._batch_bytes)
+        pieces = [b"".join(lines)] if size <= self._batch_bytes else list(lines)
         with self._lock:
             if self._queued_bytes + size > self._max_bytes or self._closing.is_set():
                 self.dropped += len(lines)
@@ -91,6 +93,7 @@ class LineWriter:
     def _write_now(self, pieces: list[bytes]) -> list[bytes]:
         """Write what there is room for; return the rest."""
         assert self._direct is not None
+        pieces = [b"".join(batch) for batch in _batches(pieces, self._batch_bytes)]
         for number, piece in enumerate(pieces):
             if len(piece) > self._batch_bytes:
                 return pieces[number:]
@@ -123,19 +126,20 @@ class LineWriter:
         for batch in _batches(lines, self._batch_bytes):
             unwritten = self._write_all(batch)
             with self._lock:
-                self._queued_bytes -= len(batch)
-                self.dropped += unwritten.count(b"\n")
+                self._queued_bytes -= sum(map(len, batch))
+                self.dropped += sum(piece.count(b"\n") for piece in unwritten)
 
-    def _write_all(self, batch: bytes) -> bytes:
+    def _write_all(self, batch: list[bytes]) -> list[bytes]:
         """Write the batch; return what the descriptor refused, or did not take before the deadline."""
         rest = batch
         while rest and self._has_room():
             try:
-                rest = rest[os.write(self._fd, rest[: self._batch_bytes]) :]
+                taken = os.writev(self._fd, rest if len(rest) > 1 else (rest[0][: self._batch_bytes],))
             except BlockingIOError:
                 continue
             except OSError:  # closed, gone or full: there is nowhere left to say so
                 return rest
+            rest = _without(rest, taken)
         return rest
 
     def _has_room(self) -> bool:
@@ -198,14 +202,23 @@ def _kind(fd: int) -> Literal["pipe", "socket", "other"]:
     return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "other"
 
 
-def _batches(lines: Sequence[bytes], max_bytes: int) -> list[bytes]:
-    """The lines joined to as few pieces as possible, none above `max_bytes` unless it is a single line."""
+def _batches(lines: Sequence[bytes], max_bytes: int) -> list[list[bytes]]:
+    """The lines by what one write takes: at most `max_bytes` unless it is a single line."""
     batches: list[list[bytes]] = []
     size = max_bytes
     for line in lines:
-        if size + len(line) > max_bytes:
+        if size + len(line) > max_bytes or len(batches[-1]) == _BATCH_PIECES:
             batches.append([])
             size = 0
         batches[-1].append(line)
         size += len(line)
-    return [b"".join(batch) for batch in batches]
+    return batches
+
+
+def _without(pieces: list[bytes], taken: int) -> list[bytes]:
+    """What is left of `pieces` without their first `taken` bytes."""
+    for number, piece in enumerate(pieces):
+        if taken < len(piece):
+            return [piece[taken:], *pieces[number + 1 :]]
+        taken -= len(piece)
+    return []
