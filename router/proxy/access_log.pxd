@@ -7,10 +7,13 @@ cdef class AccessLog:
     cdef readonly bint is_json
     cdef public object writer
     cdef list _lines
+    cdef bint _is_armed
     cdef _Clock _clock
 
     cpdef bytes time(self, double now)
+    @cython.locals(lines=list)
     cpdef add(self, bytes line)
+    cpdef flush(self)
 
 cdef class _Clock:
     cdef int64_t _millisecond

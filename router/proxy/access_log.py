@@ -36,6 +36,7 @@ class AccessLog:
         self.is_json = style == "json"
         self.writer = writer
         self._lines: list[bytes] = []
+        self._is_armed = False
         self._clock = _Clock()
 
     @property
@@ -71,9 +72,10 @@ class AccessLog:
         """Log a line that is made of `line_pieces`."""
         lines = self._lines
         lines.append(line)
-        if len(lines) == 1:
-            asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
-        elif len(lines) >= _GATHER_LINES:
+        if not self._is_armed:
+            self._is_armed = True
+            asyncio.get_running_loop().call_later(_GATHER_S, self._flush_rest)
+        if len(lines) >= _GATHER_LINES:
             self.flush()
 
     def time(self, now: float) -> bytes:
@@ -85,6 +87,10 @@ class AccessLog:
         lines, self._lines = self._lines, []
         if lines:
             self.writer.write_lines(lines)
+
+    def _flush_rest(self) -> None:
+        self._is_armed = False
+        self.flush()
 
 
 def line_pieces(record: RequestRecord) -> list[bytes]:

@@ -132,8 +132,8 @@ class UpstreamConnection:
             expects_no_body: The answer has none whatever its head announces (HEAD).
             upgrades: Protocols that it offers; an answer with 101 takes one, and `detach` must follow it.
         """
-        transport, outgoing = self._transport, self._outgoing
-        if transport is None or outgoing is None or transport.is_closing():  # it broke, and we are about to hear of it
+        outgoing = self._outgoing
+        if outgoing is None or not self._is_reusable:  # it has ended since it was made
             sink.lost(UpstreamLost("reset", is_unread=True), [])
             return
         self._sink = sink
