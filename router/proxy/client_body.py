@@ -90,7 +90,7 @@ class ClientBody:
             BodyTooLarge, BodyTimeout, BadRequest
         """
         if self._content.is_eof():
-            return self._count(self._content.read_nowait())
+            return self._count(self._unread())
         parts = []
         while self.read_bytes <= limit and (part := await self.read(min(_PART_BYTES, limit + 1 - self.read_bytes))):
             parts.append(part)
@@ -111,10 +111,20 @@ class ClientBody:
         try:
             if not self._is_due():
                 await self._wait()
-            part = self._content.read_nowait()
         except RequestPayloadError as error:
-            raise BadRequest("The request body is not framed as its head announces.") from error
-        return self._count(part)
+            raise self._broken() from error
+        return self._count(self._unread())
+
+    def _unread(self) -> bytes:
+        try:
+            return self._content.read_nowait()
+        except RequestPayloadError as error:
+            raise self._broken() from error
+
+    def _broken(self) -> Exception:
+        if self._connection.transport is None:
+            return ConnectionResetError("The client went away in the middle of its body.")
+        return BadRequest("The request body is not framed as its head announces.")
 
     def came(self) -> None:
         """Something came over the connection: a part of the body, its end, or the news that there will be none."""

@@ -69,8 +69,8 @@ class EndingConnection(BodyWatch):
         """A request is handled from now on."""
         self._request = request
         self._parts = 0
+        self.look_behind()  # first: whether something follows its body decides what its end says
         self.watch(request.content)
-        self.look_behind()
         if self._is_half_closed:
             _break(request.content)
             self._look_ahead()

@@ -29,9 +29,11 @@ class BodyWatch(Reading):
         reader: Told of what comes, as long as there is one.
         is_spent: It has served as many requests as it may.
         has_bare_head: The last request was whole with its head, as far as this can be told, and nothing came after it.
+        ended_plainly: The body that is watched came in chunks, without trailers, and nothing came in one read with its
+            end: then that could not be told.
     """
 
-    __slots__ = ("_body", "_last_bytes", "has_bare_head", "is_spent", "reader")
+    __slots__ = ("_body", "_last_bytes", "ended_plainly", "has_bare_head", "is_spent", "reader")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,13 +42,16 @@ class BodyWatch(Reading):
         self.reader: BodyReader | None = None
         self.is_spent = False
         self.has_bare_head = False
+        self.ended_plainly = False
 
     def data_received(self, data: bytes) -> None:
-        before, number = self._last_bytes, len(self._messages)
+        before, number, had_ended = self._last_bytes, len(self._messages), self._body.is_eof()
         self._last_bytes = (self._last_bytes + data[-len(_PLAIN_END) :])[-len(_PLAIN_END) :]
         super().data_received(data)
         if data:
             self.has_bare_head = len(self._messages) == number + 1 and _ends_with_first_head(before, data)
+        if not had_ended:
+            self._look_at_end()
         self._check_body()
         if self.reader is not None:
             self.reader.came()
@@ -54,6 +59,7 @@ class BodyWatch(Reading):
     def watch(self, body: StreamReader) -> None:
         """Watch the body of the request that is being handled now."""
         self._body = body
+        self._look_at_end()
         self._check_body()
 
     @property
@@ -61,10 +67,9 @@ class BodyWatch(Reading):
         """aiohttp holds as much as it takes unread."""
         return bool(self._reading_paused)
 
-    @property
-    def ended_plainly(self) -> bool:
-        """What came last was the end of a chunked body without trailers, and nothing behind it."""
-        return self._last_bytes == _PLAIN_END
+    def _look_at_end(self) -> None:
+        """Called when the body may just have ended: later, what came last may be of another request."""
+        self.ended_plainly = self._body.is_eof() and not self._messages and self._last_bytes == _PLAIN_END
 
     def _check_body(self) -> None:
         if self._messages and not self._body.is_eof():

@@ -161,8 +161,8 @@ class UpstreamConnection:
         await self._can_write.wait()
 
     def pause(self) -> None:
-        """Stop reading the answer until `resume`: its reader is behind."""
-        if self._transport is not None:
+        """Stop reading the answer until `resume`, if more of it is to come: its reader is behind."""
+        if self._transport is not None and self._sink is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:

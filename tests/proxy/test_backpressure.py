@@ -50,6 +50,31 @@ async def test_an_answer_that_the_client_does_not_read_is_not_read_from_the_inst
     assert (received, sent) == (SIZE, SIZE)
 
 
+@pytest.mark.parametrize("size", [100_000, 200_000, 260_000, 400_000])
+async def test_a_connection_whose_answer_a_client_does_not_read_serves_others(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, size: int
+) -> None:
+    """An answer that has come whole is out of its instance's hands: the next one over that connection is read."""
+
+    async def answer_much_and_little(conversation: Conversation) -> None:
+        while True:
+            seen = await conversation.request()
+            await conversation.answer(b"x" * size if seen.body == b"much" else b"[1]")
+
+    blue = deployment("blue", await peer(answer_much_and_little))
+    proxy.apply(endpoint(blue))
+    with socket.socket() as narrow:
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", proxy.port))
+        narrow.sendall(post(b"much"))
+        (instance,) = proxy.runtime.deployment("churn", blue).instances
+        await until(lambda: instance.in_flight)
+        await until_still(lambda: instance.in_flight)
+        quick = await raw()
+        await quick.send(post())
+        assert (await quick.answer())[2] == b"[1]"
+
+
 @pytest.mark.parametrize("has_mirror", [False, True])
 async def test_an_upload_that_the_instance_does_not_read_is_not_read_from_the_client(
     proxy: Proxy, peer: StartPeer, raw: OpenRaw, has_mirror: bool

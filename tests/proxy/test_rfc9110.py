@@ -140,7 +140,7 @@ async def test_trailers_do_not_become_fields(proxy: Proxy, peer, raw) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, "wrong"])
-@pytest.mark.parametrize("follows", [b"", post()])
+@pytest.mark.parametrize("follows", [b"", post(), post(b"1\r\nx\r\n0\r\n\r\n", "Transfer-Encoding: chunked")])
 async def test_request_trailers_end_at_the_router(proxy: Proxy, peer, raw, key: str, follows: bytes) -> None:
     """Fields after the last chunk reach no instance, and no later request: the connection ends."""
     instance = await peer(answer_ok)

@@ -12,7 +12,7 @@ import pytest
 from tests.proxy.conftest import KEY, PATH, Proxy, anywhere, deployment, endpoint, fields, post
 from tests.proxy.peers import Conversation, answer_ok, echo, says, says_once
 from tests.proxy.raw_cases import FORWARDED, GARBAGE, HEAD, REFUSED, SMUGGLED, Forwarded, Garbage, Refused
-from tests.proxy.waiting import until
+from tests.proxy.waiting import until, until_read
 
 # Requests: sections 2 to 7
 
@@ -218,6 +218,31 @@ async def test_a_connection_lives_on_after_a_chunked_body(proxy: Proxy, peer, ra
         assert status == 200
         assert b"connection" not in fields(head)
     assert [seen.body for seen in instance.seen] == [b"x"] * 5
+
+
+@pytest.mark.parametrize("follows", [post(b"second"), post(b"6\r\nsecond\r\n0\r\n\r\n", "Transfer-Encoding: chunked")])
+async def test_what_follows_a_chunked_body_in_a_read_of_its_own_is_answered(
+    proxy: Proxy, peer, raw, follows: bytes
+) -> None:
+    """Also while that is still at its instance: it is known then to have ended without trailers."""
+    gate = asyncio.Event()
+    bodies: list[bytes] = []
+
+    async def answer_late(conversation: Conversation) -> None:
+        while True:
+            bodies.append((await conversation.request()).body)
+            await gate.wait()
+            await conversation.answer()
+
+    proxy.apply(endpoint(deployment("blue", await peer(answer_late))))
+    one = await raw()
+    await one.send(post(b"5\r\nfirst\r\n0\r\n\r\n", "Transfer-Encoding: chunked"))
+    await until(lambda: bodies)
+    await one.send(follows)
+    await until_read(one.writer)
+    gate.set()
+    assert [(await one.answer())[0] for _ in range(2)] == [200, 200]
+    assert bodies == [b"first", b"second"]
 
 
 async def test_a_refusal_does_not_wait_for_the_body(proxy: Proxy, raw) -> None:
