@@ -49,6 +49,8 @@ _REQUEST_REPLACED = HOP_BY_HOP | {
     REQUEST_ID,
     CLIENT_REQUEST_ID,
 }
+#: Fields that decide where a request goes and come once. That others do which come once, parsers see to.
+_SINGLE = frozenset((b"authorization", DEPLOYMENT))
 # A copy shall not be able to act in the caller's name.
 _CREDENTIALS = frozenset((b"authorization", b"cookie", b"x-api-key", b"api-key"))
 # The model's word on these is not the router's word. Content-Length is kept: it is the framing that the model chose.
@@ -146,7 +148,7 @@ class RequestHead(NamedTuple):
 
 
 def read_head(headers: RawHeaders) -> RequestHead:
-    """Pick the fields that decide, in one pass. Of a repeated field the first one counts."""
+    """Pick the fields that decide, in one pass. Of a repeated field the first one counts; `repeated` tells of some."""
     found = {name.lower(): value for name, value in reversed(headers)}
     return RequestHead(
         authorization=found.get(b"authorization"),
@@ -158,6 +160,18 @@ def read_head(headers: RawHeaders) -> RequestHead:
         transfer_coding=found.get(b"transfer-encoding", b"chunked").lower(),
         max_forwards=found.get(b"max-forwards"),
     )
+
+
+def repeated(headers: RawHeaders) -> bytes | None:
+    """The name of a field of which the first and the second may both claim to be the one that counts."""
+    seen = set()
+    for name, _ in headers:
+        lower = name.lower()
+        if lower in seen:
+            return name
+        if lower in _SINGLE:
+            seen.add(lower)
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from router.core.auth import bearer, digest, token_expiry
 from router.core.errors import AccessDenied, BadRequest, LastForward, NotImplementedHere
-from router.core.headers import RawHeaders, RequestHead, is_host, is_last_forward, read_head
+from router.core.headers import RawHeaders, RequestHead, is_host, is_last_forward, read_head, repeated
 from router.core.record import RequestRecord
 from router.core.table import DeploymentSpec, Endpoint, RoutingTable, Target
 
@@ -99,6 +99,9 @@ def route(
     """
     head = read_head(headers)
     _check_forwardable(record.method, head)
+    twice = repeated(headers)
+    if twice is not None:
+        raise BadRequest(f"The request has more than one field {twice.decode()}.")
     authority, path, query = split_target(target)
     _check_host(head.host)
     if authority:

@@ -12,6 +12,7 @@ from router.core.headers import (
     mirror_lines,
     read_answer,
     read_head,
+    repeated,
     request_lines,
     single,
 )
@@ -192,6 +193,23 @@ def test_the_head_is_read_in_any_case_and_first_come() -> None:
         host=b"churn.x",
         transfer_coding=b"chunked",
     )
+
+
+@pytest.mark.parametrize(
+    ("came", "name"),
+    [
+        ([(b"Authorization", b"a"), (b"X-A", b"1"), (b"AUTHORIZATION", b"a")], b"AUTHORIZATION"),
+        (
+            [(b"azureml-model-deployment", b"blue"), (b"Azureml-Model-Deployment", b"green")],
+            b"Azureml-Model-Deployment",
+        ),
+        ([(b"Authorization", b"a"), (b"azureml-model-deployment", b"blue"), (b"Host", b"a")], None),
+        ([(b"Cookie", b"a"), (b"Cookie", b"b"), (b"Via", b"a"), (b"Via", b"b")], None),
+    ],
+)
+def test_a_field_that_decides_comes_once(came: list[tuple[bytes, bytes]], name: bytes | None) -> None:
+    """In any case, and with the same value too; others may come as often as they like."""
+    assert repeated(came) == name
 
 
 def test_an_empty_head_has_nothing() -> None:

@@ -140,6 +140,12 @@ REFUSED = (
     Refused("6.1", "chunked within chunked", HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNKS),
     Refused("6.3", "length of 5000 digits", HEAD + b"Content-Length: " + b"0" * 5000 + b"2\r\n\r\n{}"),
     Refused("7.1.2", "trailer without a colon", HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n"),
+    Refused("RFC 9110, 5.3", "two Authorizations", HEAD + b"Authorization: Bearer other\r\n" + LENGTH_2),
+    Refused("RFC 9110, 5.3", "the same Authorization twice", HEAD + HEAD.split(b"\r\n", 2)[2] + LENGTH_2),
+    Refused("RFC 9110, 5.3", "two pins", HEAD + b"azureml-model-deployment: blue\r\n" * 2 + LENGTH_2),
+    Refused("RFC 9110, 5.3", "two Content-Types", HEAD + b"Content-Type: a/b\r\n" * 2 + LENGTH_2),
+    Refused("RFC 9110, 5.3", "two Max-Forwards", HEAD + b"Max-Forwards: 1\r\n" * 2 + LENGTH_2),
+    Refused("RFC 9110, 5.3", "two User-Agents", HEAD + b"User-Agent: a\r\n" * 2 + LENGTH_2),
     Refused("RFC 9110, 9.3.8", "TRACE", HEAD.replace(b"POST", b"TRACE") + b"\r\n", 501),
 )
 
