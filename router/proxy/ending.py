@@ -69,7 +69,7 @@ class EndingConnection(BodyWatch):
         """A request is handled from now on."""
         self._request = request
         self._parts = 0
-        self.look_behind()  # first: whether something follows its body decides what its end says
+        self.look_behind()
         self.watch(request.content)
         if self._is_half_closed:
             _break(request.content)

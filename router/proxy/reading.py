@@ -1,10 +1,12 @@
 """How requests are read on the full lane: one after the other, and no head that is larger than it may be.
 
 Rules
-- A request that is whole gets its answer, whatever follows it (RFC 9112, 9.3.2). aiohttp 3.14 forgets the requests of a
-  read that ends malformed, so its parser is made to stop behind each one, and told to go on when that is taken up.
-- While a request is handled, what follows it is looked at once its body is here: whether a request has come already is
-  known when the answer says if the connection lives on.
+- Its parser is never given more than belongs to one request: a head up to its empty line, a body up to its end. Where
+  chunks end the parser says itself; it is given them up to the next empty line, which their end is.
+- What comes behind is kept until that is taken up, and looked at then: whether a request has come already is known when
+  the answer says if the connection lives on. So a request that is whole gets its answer, whatever follows it (RFC 9112,
+  9.3.2): aiohttp 3.14 forgets the requests of a read that ends malformed.
+- Behind chunks there is a new parser: aiohttp 3.14 hands the last trailer to the next request, as its first field.
 - aiohttp bounds each field, not their sum: what has come of a head is counted here.
 """
 
@@ -12,15 +14,19 @@ from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader
 from aiohttp.http import HttpRequestParser
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from router.proxy.runtime import Runtime
 
-#: Requests that wait for their turn; with so many, nothing more is read of the client.
+#: Messages that wait for their turn, for aiohttp: a request, and the news that its body broke.
 _MAX_WAITING = 2
+#: What is kept behind a request that waits; with more, nothing is read of the client.
+_HELD_BYTES = 64 * 1024
 #: In a head, it is malformed wherever it stands.
 _NUL = b"\0"
-_HEAD_END = b"\r\n\r\n"
+#: With the end of the line before it.
+_EMPTY_LINE = b"\r\n\r\n"
 
 
 class Reading(RequestHandler):
@@ -30,12 +36,133 @@ class Reading(RequestHandler):
         is_head_too_large: So was the last head, or what had come of it.
     """
 
-    __slots__ = ("_head_bytes", "_is_chunked", "_newest_body", "_runtime", "_surplus", "is_head_too_large")
+    __slots__ = (
+        "_head_bytes",
+        "_is_broken",
+        "_is_chunked",
+        "_last_bytes",
+        "_length",
+        "_newest_body",
+        "_runtime",
+        "_surplus",
+        "is_head_too_large",
+    )
 
     def __init__(self, runtime: Runtime, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._runtime = runtime
-        self._parser = HttpRequestParser(
+        self._parser = self._new_parser()
+        self._max_msg_queue_size = _MAX_WAITING
+        self._msg_queue_resume_size = _MAX_WAITING - 1
+        self._newest_body: StreamReader = EMPTY_PAYLOAD
+        self._length = 0  # of the newest request's body, unless that comes in chunks
+        self._is_chunked = False
+        self._is_broken = False  # nothing can follow what was no request
+        self._head_bytes = 0  # of a head that has not come to its end
+        self._surplus = b""  # what has come and is not parsed yet
+        self._last_bytes = b""  # that were parsed: an empty line may have begun with them
+        self.is_head_too_large = False
+
+    @property
+    def has_begun_next(self) -> bool:
+        """Whether something of a head has come behind the newest request."""
+        return self._head_bytes > 0 or bool(self._surplus)
+
+    @property
+    def has_bare_head(self) -> bool:
+        """Whether the newest request, which nobody waits for, was whole with its head, and nothing came after that."""
+        body = self._newest_body
+        is_bare = not self._is_chunked and body.is_eof() and body.total_bytes == 0
+        return is_bare and not (self._messages or self.has_begun_next or self._message_tail)
+
+    def data_received(self, data: bytes) -> None:
+        if self._upgraded:  # what comes then is not HTTP
+            super().data_received(data)
+            return
+        if not data:  # aiohttp's word for it: go on
+            self._parse(data)
+        data = self._surplus + data
+        at = 0
+        while at < len(data) and (end := self._end_of_piece(data, at)) > at:
+            self._take(data[at:end])
+            at = end
+        self._surplus = data[at:]
+        if at:
+            self._last_bytes = (self._last_bytes + data[max(0, at - 3) : at])[-3:]
+        if self._is_full and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+
+    def look_behind(self) -> None:
+        """Parse what has come behind the newest request, if nobody waits and that is whole."""
+        if self._surplus and not self._messages:
+            self.data_received(b"")
+
+    def _resume_reading_for_buffer(self) -> None:  # aiohttp's, whenever a request is taken up
+        if not self._is_full:
+            super()._resume_reading_for_buffer()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._surplus) > _HELD_BYTES and self._newest_body.is_eof()
+
+    def _end_of_piece(self, data: bytes, at: int) -> int:
+        """Where what may be parsed ends, of what begins at `at`; `at` if it has to wait."""
+        body = self._newest_body
+        if self._is_broken or self._upgraded:
+            return len(data)
+        if body.is_eof():
+            return at if self._messages else self._end_of_lines(data, at)
+        if self._reading_paused:
+            return at
+        if self._is_chunked:
+            return self._end_of_lines(data, at)
+        return min(len(data), at + self._length - body.total_bytes)
+
+    def _end_of_lines(self, data: bytes, at: int) -> int:
+        """Behind the next empty line."""
+        if at == 0 and (begun := (self._last_bytes + data[:3]).find(_EMPTY_LINE)) >= 0:
+            return begun + len(_EMPTY_LINE) - len(self._last_bytes)
+        end = data.find(_EMPTY_LINE, max(0, at - 3))
+        return end + len(_EMPTY_LINE) if end >= 0 else len(data)
+
+    def _take(self, piece: bytes) -> None:
+        """Parse what belongs to one request."""
+        if self._is_broken:
+            return
+        earlier, was_in_body = self._request_count, not self._newest_body.is_eof()
+        if self._is_chunked and not was_in_body:
+            self._is_chunked = False
+            self._parser = self._new_parser()
+        self._parse(piece)
+        if self._request_count == earlier and not was_in_body and not self._upgraded:
+            self._count_head(piece)
+        if self._request_count != earlier:
+            message, self._newest_body = self._messages[-1]
+            self._head_bytes = 0
+            if isinstance(message, RawRequestMessage):
+                self._is_chunked = message.chunked
+                self._length = int(message.headers.get("Content-Length", "").lstrip("0") or 0)  # of up to 64 bits
+            else:
+                self._is_broken = True
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+            if self._is_chunked and not self._reading_paused:
+                super().data_received(b"")  # asked to pause at the end of a chunk, aiohttp does in the next, too late
+        except (ValueError, IndexError):
+            # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed
+            # again, it reports it as one of the request's.
+            super().data_received(_NUL)
+
+    def _count_head(self, piece: bytes) -> None:
+        self._head_bytes += len(piece) if self._head_bytes else len(piece.lstrip(b"\r\n"))
+        if self._head_bytes > self._runtime.limits.max_head_bytes and not self.is_head_too_large:
+            self.is_head_too_large = True
+            self._parse(_NUL)
+
+    def _new_parser(self) -> HttpRequestParser:
+        return HttpRequestParser(
             self,
             self._loop,
             self._read_bufsize,
@@ -46,56 +173,3 @@ class Reading(RequestHandler):
             auto_decompress=False,  # bodies go through as they are
             max_msg_queue_size=1,
         )
-        self._max_msg_queue_size = _MAX_WAITING
-        self._msg_queue_resume_size = _MAX_WAITING - 1
-        self._newest_body: StreamReader = EMPTY_PAYLOAD
-        self._head_bytes = 0  # of a head that has not come to its end
-        self._is_chunked = False  # the newest request's body
-        self._surplus = b""  # what was behind the newest request in the read that it ended in
-        self.is_head_too_large = False
-
-    @property
-    def has_begun_next(self) -> bool:
-        """Whether something of a head has come behind the newest request, as far as that can be told."""
-        return self._head_bytes > 0 or bool(self._surplus)
-
-    def data_received(self, data: bytes) -> None:
-        earlier, was_in_body = self._request_count, not self._newest_body.is_eof()
-        body_bytes = self._newest_body.total_bytes
-        self._parse(data)
-        if self._request_count != earlier:
-            message, self._newest_body = self._messages[-1]
-            self._is_chunked = getattr(message, "chunked", False)  # what is no request has no such word
-            self._head_bytes = 0
-            data = self._surplus + data  # with several requests in one read, the next ones come of it
-            self._surplus = self._behind(data, data.find(_HEAD_END) + len(_HEAD_END))
-        elif was_in_body:
-            self._surplus = self._behind(data, -body_bytes)
-            self.look_behind()
-        elif not self._upgraded:  # what comes then is not HTTP
-            self._count_head(len(data))
-
-    def look_behind(self) -> None:
-        """Parse what has come behind the newest request, if that is whole and being handled."""
-        if not self._messages and self._newest_body.is_eof():
-            self.data_received(b"")
-
-    def _behind(self, data: bytes, body_began: int) -> bytes:
-        """What a read has behind the end of the newest request; behind chunks nothing more is served."""
-        if self._is_chunked or not self._newest_body.is_eof():
-            return b""
-        return data[body_began + self._newest_body.total_bytes :].lstrip(b"\r\n")
-
-    def _parse(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except (ValueError, IndexError):
-            # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed
-            # again, it reports it as one of the request's.
-            super().data_received(_NUL)
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._runtime.limits.max_head_bytes and not self.is_head_too_large:
-            self.is_head_too_large = True
-            self._parse(_NUL)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from router.core.table import MirrorSpec
-from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
 from tests.proxy.waiting import answer_when, until, until_still
 
@@ -252,3 +252,21 @@ async def test_a_reader_of_one_stream_does_not_stop_the_others(
     for _ in range(10):
         async with client.post(proxy.url, data=b"{}") as answer:
             assert await answer.read() == b"x"
+
+
+@pytest.mark.parametrize("request_bytes", [post(), post(path=PATH + "?full")], ids=["plain", "not plain"])
+async def test_requests_that_come_without_end_are_not_read_without_end(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, request_bytes: bytes
+) -> None:
+    """While the first waits for its answer, some of those behind it are read; all are answered in the end."""
+    gate = asyncio.Event()
+    instance = await peer(answer_when(gate))
+    proxy.apply(endpoint(deployment("blue", instance)))
+    client = await raw()
+    number = 60 * MB // len(request_bytes)
+    client.writer.write(request_bytes * number)
+    unsent = client.writer.transport.get_write_buffer_size  # type: ignore[attr-defined]
+    left_bytes = await until_still(unsent)
+    assert left_bytes > 20 * MB  # the rest is in the kernel's buffers
+    client.writer.transport.abort()
+    gate.set()

@@ -62,6 +62,7 @@ BROKEN_LATE = {
     "no line end after a chunk": b"2\r\n{}0\r\n\r\n",
     "broken last chunk": b"2\r\n{}\r\n0\r\nX Y\r\n\r\n",
     "broken second chunk": b"2\r\n{}\r\nz\r\n",
+    "length in a trailer": b"2\r\n{}\r\n0\r\nX-A: 1\r\nContent-Length: 50\r\n\r\n",
 }
 
 
@@ -243,6 +244,57 @@ async def test_what_follows_a_chunked_body_in_a_read_of_its_own_is_answered(
     gate.set()
     assert [(await one.answer())[0] for _ in range(2)] == [200, 200]
     assert bodies == [b"first", b"second"]
+
+
+LAST_CHUNKS = {
+    "plain": b"0\r\n\r\n",
+    "with an extension": b"00;a=b\r\n\r\n",
+    "with trailers": b"0\r\nX-Late: 1\r\nX-Later: 2\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("last_chunk", LAST_CHUNKS)
+@pytest.mark.parametrize("body", [b"first", b"\r\n\r\nfirst\r\n\r\n", b"0\r\n\r\n" + SMUGGLED])
+async def test_what_comes_with_the_end_of_a_chunked_body_is_answered(
+    proxy: Proxy, peer, raw, body: bytes, last_chunk: str
+) -> None:
+    """It is the next request, wherever a network cuts the two, and whatever the first one has in its body or behind."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    chunks = b"%x\r\n" % len(body) + body + b"\r\n" + LAST_CHUNKS[last_chunk]
+    first = post(chunks, "Transfer-Encoding: chunked")
+    requests = first + post(b"second") + first + HEAD + b"\r\n"
+    one = await raw()
+    cuts = range(len(first) - 9, len(first) + 2)
+    for cut in cuts:
+        await one.send(requests[:cut])
+        await until_read(one.writer)
+        await one.send(requests[cut:])
+        assert [(await one.answer())[0] for _ in range(4)] == [200] * 4
+    assert [seen.body for seen in instance.seen] == [body, b"second", body, b""] * len(cuts)
+
+
+async def test_many_chunked_requests_in_one_read_are_answered_in_order(proxy: Proxy, peer, raw) -> None:
+    """More of them than wait for their turn, with others between."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    bodies = [b"%d" % number for number in range(100, 150)]
+    chunked = [post(b"3\r\n" + body + b"\r\n0\r\nX-Late: 1\r\n\r\n", "Transfer-Encoding: chunked") for body in bodies]
+    await one.send(b"".join(first + post(b"x") for first in chunked))
+    assert [(await one.answer())[0] for _ in range(100)] == [200] * 100
+    assert [seen.body for seen in instance.seen[::2]] == bodies
+
+
+async def test_what_follows_many_small_chunks_is_answered(proxy: Proxy, peer, raw) -> None:
+    """aiohttp stops at 16,384 chunks, with some of them read: what it holds and what waits behind are kept apart."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    many = post(b"1\r\nx\r\n" * 40_000 + b"0\r\nX-Late: 1\r\n\r\n", "Transfer-Encoding: chunked")
+    await one.send((many + post(b"second")) * 2)
+    assert [(await one.answer())[0] for _ in range(4)] == [200] * 4
+    assert [seen.body for seen in instance.seen] == [b"x" * 40_000, b"second"] * 2
 
 
 async def test_a_refusal_does_not_wait_for_the_body(proxy: Proxy, raw) -> None:
