@@ -3,6 +3,7 @@
 Rules
 - Nobody is woken by a byte of a body that is wanted in larger parts: its connection says that something came, and how
   late it is by then is all that changes.
+- Of a body that is passed on as it comes, a little that follows a part at once waits a moment for more.
 - What its connection keeps back, the framing of chunks included, has come in time as what it parses.
 - The time of all bodies is looked after by one timer.
 """
@@ -20,6 +21,10 @@ from router.proxy.persistence import BodyWatch
 
 #: Of a body that is wanted whole, the part for which it is worth being woken.
 _PART_BYTES = 64 * 1024
+#: Of one that is passed on as it comes: less than this waits until so long after the part before it. So bytes that come
+#: one by one cost next to nothing, and no model waits for its next part for longer than that.
+_GATHERED_BYTES = 1024
+_GATHER_S = 0.05
 
 
 class ClientBody:
@@ -38,7 +43,9 @@ class ClientBody:
         "_content",
         "_deadlines",
         "_dripped_bytes",
+        "_gathers_until",
         "_has_begun",
+        "_is_streamed",
         "_length",
         "_loop",
         "_max_bytes",
@@ -71,6 +78,8 @@ class ClientBody:
         self._on_read = on_read
         self._loop = asyncio.get_running_loop()
         self._has_begun = False
+        self._is_streamed = False
+        self._gathers_until = 0.0  # of the loop's clock; 0: no longer
         self._seen_bytes = 0  # that the pace knows of
         self._dripped_bytes = 0  # that it knows of, and the connection keeps back
         self._wanted_bytes = 1  # unread ones, for which it is worth being woken
@@ -82,6 +91,11 @@ class ClientBody:
     def is_complete(self) -> bool:
         """Everything was read."""
         return self._content.at_eof()
+
+    def stream(self, deadlines: Deadlines) -> None:
+        """From now on it is passed on as it comes: `deadlines`, which are to be exact, look after it."""
+        self._is_streamed = True
+        self._deadlines = deadlines
 
     async def read_up_to(self, limit: int) -> bytes:
         """The body, or its first part if it is longer than `limit` bytes (then a little more than `limit`).
@@ -113,6 +127,8 @@ class ClientBody:
                 await self._wait()
         except RequestPayloadError as error:
             raise self._broken() from error
+        if self._is_streamed:
+            self._gathers_until = self._loop.time() + _GATHER_S
         return self._count(self._unread())
 
     def _unread(self) -> bytes:
@@ -138,7 +154,7 @@ class ClientBody:
     def can_wait(self, kept: bytes) -> bool:
         """Whether what the connection would keep back is not worth being woken for, and sure not to end the body."""
         waiter, come_bytes = self._waiter, self._content.total_bytes
-        if waiter is None or waiter.done() or come_bytes - self.read_bytes + len(kept) >= self._wanted_bytes:
+        if waiter is None or waiter.done() or come_bytes - self.read_bytes + len(kept) >= self._enough_bytes():
             return False
         if self._length is None:
             return b"\n" not in kept  # the last chunk ends with it
@@ -148,11 +164,14 @@ class ClientBody:
         """So many bytes more have come, which the connection keeps back."""
         self._dripped_bytes += size
         self._pace.came(size, self._loop.time())
-        self.deadline = self._pace.deadline
+        self._set_deadline()
 
     def expire(self) -> None:
-        """It is too late."""
-        if self._waiter is not None and not self._waiter.done():
+        """It is too late, or little enough has waited for more."""
+        if self._gathers_until:
+            self._gathers_until = 0.0
+            self._connection.data_received(b"")  # what it keeps back is due, and comes
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(BodyTimeout(self._pace.idle_s))
 
     def _keep_pace(self) -> None:
@@ -161,13 +180,22 @@ class ClientBody:
             self._seen_bytes += new_bytes
             self._pace.came(max(0, new_bytes - self._dripped_bytes), self._loop.time())
             self._dripped_bytes = max(0, self._dripped_bytes - new_bytes)
-        self.deadline = self._pace.deadline
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        deadline = self._pace.deadline
+        self.deadline = min(deadline, self._gathers_until) if self._gathers_until else deadline
+
+    def _enough_bytes(self) -> int:
+        """Unread ones, for which it is worth being woken now."""
+        is_gathering = self._gathers_until and self._loop.time() < self._gathers_until
+        return max(self._wanted_bytes, _GATHERED_BYTES) if is_gathering else self._wanted_bytes
 
     def _is_due(self) -> bool:
         """Whether there is something to read, and reason to."""
         content = self._content
         unread_bytes = content.total_bytes - self.read_bytes
-        is_enough = unread_bytes >= self._wanted_bytes or (unread_bytes > 0 and self._connection.is_reading_paused)
+        is_enough = unread_bytes >= self._enough_bytes() or (unread_bytes > 0 and self._connection.is_reading_paused)
         return is_enough or content.is_eof() or content.exception() is not None
 
     async def _wait(self) -> None:

@@ -261,6 +261,7 @@ class Scoring:
             await asyncio.gather(sending, answering, return_exceptions=True)
 
     async def _send_rest(self, exchange: Exchange, body: ClientBody, limit_s: float) -> None:
+        body.stream(self._runtime.deadlines)
         while part := await body.read():
             self._record.request_bytes += len(part)
             self._record.request_throttled_s += await self._throttle(len(part))

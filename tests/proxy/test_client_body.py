@@ -8,11 +8,14 @@ import pytest
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
+from tests.proxy.waiting import until, until_read
 
 StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
 
 CHUNKED = "Transfer-Encoding: chunked"
+#: More than is kept of a body before it is passed on.
+LARGE = 300_000
 
 
 async def test_a_body_in_more_chunks_than_are_held_unread_comes_whole(
@@ -73,6 +76,34 @@ async def test_a_large_body_is_passed_on_as_soon_as_it_is_large(proxy: Proxy, pe
     assert await got.get() == b"x" * (256 * 1024 + 1)
     await client.send(b"y")
     assert await got.get() == b"y"
+
+
+@pytest.mark.parametrize("drips", [[b"x"] * 15, [b"1\r\nx\r\n"] * 15], ids=["in one chunk", "in chunks"])
+async def test_bytes_of_a_large_body_that_come_one_by_one_are_passed_on_together(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, drips: list[bytes]
+) -> None:
+    """Each is on its way soon, though no more come; but they wake nobody one by one."""
+    parts: list[bytes] = []
+
+    async def read(conversation: Conversation) -> None:
+        await conversation.head()
+        while size := int(await conversation.reader.readuntil(b"\r\n"), 16):
+            parts.append((await conversation.reader.readexactly(size + 2))[:-2])
+        await conversation.answer()
+
+    proxy.apply(endpoint(deployment("blue", await peer(read))))
+    client = await raw()
+    begun = b"%x\r\n" % LARGE + b"x" * LARGE + b"\r\n" + (b"f\r\n" if drips[0] == b"x" else b"")
+    await client.send(post(begun, CHUNKED))
+    await until(lambda: sum(map(len, parts)) == LARGE)
+    begun_parts = len(parts)
+    for drip in drips:
+        await client.send(drip)
+        await until_read(client.writer)
+    await until(lambda: sum(map(len, parts)) == LARGE + 15)
+    assert len(parts) - begun_parts < 15
+    await client.send((b"\r\n" if drips[0] == b"x" else b"") + b"0\r\n\r\n")
+    assert (await client.answer())[0] == 200
 
 
 async def test_a_byte_too_many_is_refused_before_more_comes(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
