@@ -31,6 +31,32 @@ async def test_an_ambiguous_request_is_refused(proxy: Proxy, peer, raw, case: Re
     assert instance.seen == []
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        HEAD + b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}",
+        HEAD + b"X-A: 1\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"X-Fold: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"Authorization: Bearer other\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2x\r\n{}\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX Y\r\n\r\n",
+    ],
+)
+async def test_a_refusal_says_the_same_however_the_request_is_cut(proxy: Proxy, peer, raw, bad: bytes) -> None:
+    """In one read, in two, and in three; also for a part of the body that is broken."""
+    proxy.apply(endpoint(anywhere(await peer(answer_ok))))
+    said = set()
+    middle, end = len(HEAD) + 9, len(bad) - 3
+    for cuts in ((), (middle,), (middle, end)):
+        one = await raw()
+        for begin, stop in zip((0, *cuts), (*cuts, None), strict=True):
+            await one.send((bad + SMUGGLED)[begin:stop])
+            await until_read(one.writer)
+        answer = await one.rest()
+        said.add((answer.partition(b"\r\n")[0], answer.rpartition(b"\r\n\r\n")[2]))
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9"])
 async def test_another_version_is_not_supported(proxy: Proxy, peer, raw, version: bytes) -> None:
     """What is framed like HTTP/1.1 and calls itself something else is refused with 505 (RFC 9110, 2.5)."""
@@ -268,7 +294,7 @@ async def test_what_comes_with_the_end_of_a_chunked_body_is_answered(
     cuts = range(len(first) - 9, len(first) + 2)
     for cut in cuts:
         await one.send(requests[:cut])
-        await until_read(one.writer)
+        await asyncio.sleep(0)
         await one.send(requests[cut:])
         assert [(await one.answer())[0] for _ in range(4)] == [200] * 4
     assert [seen.body for seen in instance.seen] == [body, b"second", body, b""] * len(cuts)
