@@ -3,7 +3,10 @@
 Rules
 - What was never sent (no connection) may go to another instance, until each was tried.
 - What went out on a reused connection that broke unread goes out once more, on a new connection.
-- What an instance may have begun goes to another one only if the endpoint says `idempotent`, and once.
+- What an instance may have begun goes to another one only if the endpoint says `idempotent`, and once; if there is no
+  other, on a new connection, unless it was on one already.
+- An instance that ends a connection between two requests may not have seen the second, and is not the worse for it: no
+  row of such ends ejects it. One that fails on new connections is.
 - A streamed body cannot go out twice, so it never goes out on a connection that may be stale.
 """
 
@@ -64,23 +67,23 @@ class Attempts:
         """
         assert self._connection is not None
         instance = self._held()
-        is_stale = self._connection.is_reused and error.is_unread
+        is_between = self._connection.is_reused and error.reason == "reset"
+        is_stale = is_between and error.is_unread
         self._connection.close()
         self._connection = None
         if self.is_streamed:
             self.upstream_failed(error.reason)
             raise UpstreamReset from error
         if is_stale:
-            try:
-                return await self._open(instance)
-            except UpstreamLost as unreachable:
-                await self._move_on(instance, unreachable)
-                return await self.connect()
+            return await self._open_or_move_on(instance)
         if not self._may_resend:
-            self.upstream_failed(error.reason)
+            self.upstream_failed(error.reason, ejects=not is_between)
             raise UpstreamReset from error
         self._may_resend = False
-        await self._move_on(instance, error)
+        if is_between and not self._deployment.has_other((*self._failed, instance)):
+            self.upstream_failed(error.reason, ejects=False)
+            return await self._open_or_move_on(instance)
+        await self._move_on(instance, error, ejects=not is_between)
         return await self.connect()
 
     def finish(self) -> None:
@@ -91,10 +94,10 @@ class Attempts:
         if self._instance is not None:
             self._instance.answered()
 
-    def upstream_failed(self, reason: str) -> None:
-        """Count a failure against the instance that holds the request."""
+    def upstream_failed(self, reason: str, *, ejects: bool = True) -> None:
+        """Count a failure of the instance that holds the request; against it, too, if it may eject it."""
         if self._instance is not None:
-            self._runtime.upstream_failed(self._deployment, self._instance, reason)
+            self._runtime.upstream_failed(self._deployment, self._instance, reason, ejects=ejects)
 
     def timed_out(self) -> None:
         """Count a request that got no answer in time. It does not eject: the instance may just be slow."""
@@ -121,9 +124,16 @@ class Attempts:
         numbers.instance(instance.address).connections_opened += 1
         return connection
 
-    async def _move_on(self, instance: Instance, error: UpstreamLost) -> None:
+    async def _open_or_move_on(self, instance: Instance) -> UpstreamConnection:
+        try:
+            return await self._open(instance)
+        except UpstreamLost as unreachable:
+            await self._move_on(instance, unreachable)
+            return await self.connect()
+
+    async def _move_on(self, instance: Instance, error: UpstreamLost, *, ejects: bool = True) -> None:
         """Exchange the place on an instance that failed for one on another."""
-        self.upstream_failed(error.reason)
+        self.upstream_failed(error.reason, ejects=ejects)
         self._failed = (*self._failed, instance)
         self._release()
         self._instance = await self._acquire_other()

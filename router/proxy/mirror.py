@@ -313,7 +313,8 @@ class Copy(DirectExchange):
         elif error.is_unread and connection is not None and connection.is_reused:
             self._start_task(error)  # it was stale: once more, on a new one
         else:  # without a task, which a target that is broken would cost for each copy
-            self.upstream_failed(error.reason)
+            is_between = connection is not None and connection.is_reused and error.reason == "reset"
+            self.upstream_failed(error.reason, ejects=not is_between)
             self._end("failed")
 
     def expire(self) -> None:

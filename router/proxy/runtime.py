@@ -133,9 +133,9 @@ class Runtime:
         self.totals.request(record, now)
         self.access_log.write(record, now)
 
-    def upstream_failed(self, deployment: Deployment, instance: Instance, reason: str) -> None:
-        """Count a failure of an instance against it."""
-        if instance.failed(self.now(), is_unreachable=reason == "connect"):
+    def upstream_failed(self, deployment: Deployment, instance: Instance, reason: str, *, ejects: bool = True) -> None:
+        """Count a failure of an instance; against it, if enough of them are to eject it."""
+        if ejects and instance.failed(self.now(), is_unreachable=reason == "connect"):
             where = {"endpoint": deployment.endpoint, "deployment": deployment.name, "address": instance.address}
             log.warning("instance.ejected", **where, reason=reason)
         count(self.totals.endpoint(deployment.endpoint).deployment(deployment.name).failures, reason)

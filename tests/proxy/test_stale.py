@@ -1,6 +1,7 @@
 """A kept connection that turns out dead is replaced, and no request runs twice."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -158,6 +159,53 @@ async def test_a_request_that_was_read_is_not_sent_again(
     assert answer.headers["x-teal-reason"] == "upstream_reset"
     assert answer.headers["ms-azureml-model-error-reason"] == "upstream_reset"
     assert peer.bodies == [b"1", b"2"]
+
+
+async def test_a_kept_connection_whose_peer_ends_its_side_is_dropped(
+    proxy: Proxy, start: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """Though the peer reads on: the router closes it at once, and the next request goes out on a new one."""
+    dropped: list[SocketConversation] = []
+
+    async def end_and_read_on(conversation: SocketConversation) -> None:
+        await conversation.request()
+        await conversation.send(ANSWER)
+        conversation.connection.shutdown(socket.SHUT_WR)
+        assert await conversation.read(1) == b""
+        dropped.append(conversation)
+
+    peer = await start(end_and_read_on)
+    proxy.apply(endpoint(deployment("blue", peer)))
+    for number in range(1, 6):
+        assert await _status(client, proxy) == 200
+        await until(lambda number=number: len(dropped) == number)  # type: ignore[misc]
+    assert peer.connections == 5
+
+
+@pytest.mark.parametrize(("is_idempotent", "expected"), [(False, 424), (True, 200)])
+async def test_an_instance_that_ends_kept_connections_stays_in_the_choice(
+    proxy: Proxy, start: StartPeer, client: aiohttp.ClientSession, is_idempotent: bool, expected: int
+) -> None:
+    """Requests that met the end may have run, and are lost unless they may run twice; those after them are not."""
+    have_all_come = asyncio.Event()
+
+    async def end_in_the_second(conversation: SocketConversation) -> None:
+        await conversation.request()
+        if len(peer.bodies) >= 8:
+            have_all_come.set()
+        await have_all_come.wait()
+        await conversation.send(ANSWER)
+        await conversation.request()
+        conversation.connection.shutdown(socket.SHUT_WR)
+        await conversation.read(1)
+
+    peer = await start(end_in_the_second)
+    proxy.apply(endpoint(deployment("blue", peer), is_idempotent=is_idempotent))
+    assert await asyncio.gather(*(_status(client, proxy) for _ in range(8))) == [200] * 8
+    assert await asyncio.gather(*(_status(client, proxy) for _ in range(8))) == [expected] * 8
+    assert proxy.runtime.stats().ejected == ()
+    assert proxy.stats().failures == {"reset": 8}
+    assert len(peer.bodies) == (24 if is_idempotent else 16)
 
 
 async def test_an_idempotent_request_goes_to_another_instance(
