@@ -286,6 +286,7 @@ def read_answer(headers: RawHeaders) -> AnswerFields:
         length = None
     if has_connection and (named := connection_named(headers)):
         lines = [line for line in lines if line.partition(b":")[0].lower() not in named]
+        has_date = has_date and b"date" not in named
     return AnswerFields(lines, length, is_chunked, has_date)
 
 

@@ -107,6 +107,8 @@ def route(
     if authority:
         _check_host(authority)
         head = head._replace(host=authority)  # a proxy ignores the Host beside it (RFC 9112, 3.2.2)
+        if record.method == "OPTIONS" and path + query == b"/" and not target.endswith(b"/"):
+            path = b"*"  # so a question to a whole server is put where a proxy comes before it (RFC 9112, 3.2.4)
     record.path = path.decode("latin-1")
     record.client_request_id = head.client_request_id.decode()
     record.user_agent = head.user_agent.decode("latin-1")

@@ -16,6 +16,7 @@ from router.proxy.outgoing import Outgoing
 
 _CRLF = b"\r\n"
 _NO_BODY = frozenset((204, 304))
+_VERSIONS = frozenset(("1.0", "1.1"))
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
 _JOINED_BYTES = 16 * 1024
 
@@ -89,6 +90,8 @@ class UpstreamConnection:
         self._parts: list[bytes] = []  # of the body, since the sink was told of some
         self.on_body = self._parts.append  # a call from C to C
         self._parser = httptools.HttpResponseParser(self)
+        # Nothing else is: servers fill up the line, and blanks before an extension are allowed (RFC 9112, 7.1.1).
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._sink: Sink | None = None
         self._is_reusable = True
         self._expects_no_body = False
@@ -271,11 +274,14 @@ class UpstreamConnection:
             if status == SWITCHING:
                 self._switch(headers)
             return
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
+            raise ValueError("not a version of ours")
         self._has_head = True
         fields = read_answer(headers)
         if status == UPGRADE_REQUIRED:
             fields.lines.extend(required_upgrades(headers))
-        if fields.is_chunked and self._parser.get_http_version() != "1.1":  # faulty framing (RFC 9112, 6.1)
+        if fields.is_chunked and version != "1.1":  # faulty framing (RFC 9112, 6.1)
             self._is_reusable = False
         has_body = not self._expects_no_body and status not in _NO_BODY
         self._until_close = has_body and fields.length is None and not fields.is_chunked

@@ -107,6 +107,15 @@ REFUSED = (
     Refused("7.1", "chunk with bare LF", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\n0\r\n\r\n"),
     Refused("7.1", "chunk longer than its size", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"),
     Refused("7.1.1", "chunk extension with bare LF", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;a\n{}\r\n0\r\n\r\n"),
+    # A blank there is allowed, and a recipient should take it; our parser does not, and is the stricter for it.
+    Refused("7.1.1", "blank before a chunk extension", HEAD + CHUNKED + b"2 ;a=b\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1.1", "chunk extension with bare CR", HEAD + CHUNKED + b"2;a\rb\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1", "chunk size with an underscore", HEAD + CHUNKED + b"0_2\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1", "chunk size with a blank inside", HEAD + CHUNKED + b"0 2\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1", "chunk size with a blank before", HEAD + CHUNKED + b" 2\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1.2", "folded trailer", HEAD + CHUNKED + b"0\r\nX-A: 1\r\n 2\r\n\r\n"),
+    Refused("7.1.2", "trailer with bare LF", HEAD + CHUNKED + b"0\r\nX-A: 1\n\r\n"),
+    Refused("7.1.2", "trailer with a blank before the colon", HEAD + CHUNKED + b"0\r\nX-A : 1\r\n\r\n"),
     Refused("3.2", "no Host", HEAD.replace(b"Host: teal\r\n", b"") + b"Content-Length: 2\r\n\r\n{}"),
     Refused("3.2", "two Hosts", HEAD + b"Host: other\r\nContent-Length: 2\r\n\r\n{}"),
     Refused("2.3", "version 3", HEAD.replace(b"HTTP/1.1", b"HTTP/3.0") + b"\r\n"),
@@ -146,6 +155,12 @@ REFUSED = (
     Refused("RFC 9110, 5.3", "two Content-Types", HEAD + b"Content-Type: a/b\r\n" * 2 + LENGTH_2),
     Refused("RFC 9110, 5.3", "two Max-Forwards", HEAD + b"Max-Forwards: 1\r\n" * 2 + LENGTH_2),
     Refused("RFC 9110, 5.3", "two User-Agents", HEAD + b"User-Agent: a\r\n" * 2 + LENGTH_2),
+    Refused(
+        "RFC 9110, 7.6.2",
+        "TRACE at its last forward",
+        HEAD.replace(b"POST", b"TRACE") + b"Max-Forwards: 0\r\n\r\n",
+        501,
+    ),
     Refused("RFC 9110, 9.3.8", "TRACE", HEAD.replace(b"POST", b"TRACE") + b"\r\n", 501),
 )
 
@@ -204,6 +219,12 @@ FORWARDED = (
     Forwarded("5.1", "no blank before a value", HEAD.replace(b": ", b":") + LENGTH_2, b"{}"),
     Forwarded("7.1.1", "long chunk extension", HEAD + CHUNKED + b"2;" + b"x" * 99_999 + b"\r\n{}\r\n0\r\n\r\n", b"{}"),
     Forwarded("7.1.2", "trailers", HEAD + CHUNKED + b"2\r\n{}\r\n0\r\nX-Sum: 1\r\nX-Two: 2\r\n\r\n", b"{}"),
+    Forwarded("RFC 9110, 5.5", "bytes beyond ASCII in a value", HEAD + "X-A: caf\xe9\r\n".encode() + LENGTH_2, b"{}"),
+    Forwarded("RFC 9110, 5.6.1", "empty elements of a list", HEAD + b"Connection: ,, X-Hop , ,\r\n" + LENGTH_2, b"{}"),
+    Forwarded("RFC 9110, 10.1.4", "TE", HEAD + b"TE: trailers, deflate;q=0.5\r\nConnection: TE\r\n" + LENGTH_2, b"{}"),
+    Forwarded(
+        "RFC 9110, 11.7.2", "two Proxy-Authorizations", HEAD + b"Proxy-Authorization: a b\r\n" * 2 + LENGTH_2, b"{}"
+    ),
     Forwarded("RFC 9110, 10.1.1", "another expectation", HEAD + b"Expect: the-worst\r\n" + LENGTH_2, b"{}"),
 )
 
@@ -212,6 +233,12 @@ GARBAGE = (
     Garbage("2.2", "bare LF after a field", b"HTTP/1.1 200 OK\r\nX-A: 1\nContent-Length: 1\r\n\r\nx"),
     Garbage("2.2", "bare CR in a value", b"HTTP/1.1 200 OK\r\nX-A: 1\r2\r\nContent-Length: 1\r\n\r\nx"),
     Garbage("4", "no HTTP", b"nonsense\r\n\r\n"),
+    Garbage("2.3", "version 2", b"HTTP/2.0 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("2.3", "version 0.9", b"HTTP/0.9 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("2.3", "version 1.2", b"HTTP/1.2 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("4", "status of four digits", b"HTTP/1.1 2000 OK\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("4", "negative status", b"HTTP/1.1 -200 OK\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("4", "interim answers without end", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 3000),
     Garbage("4", "status of two digits", b"HTTP/1.1 20 OK\r\nContent-Length: 1\r\n\r\nx"),
     Garbage("4", "status below 100", b"HTTP/1.1 099 Odd\r\nContent-Length: 1\r\n\r\nx"),
     Garbage("5.1", "blank before the colon", b"HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 1\r\n\r\nx"),
@@ -226,6 +253,9 @@ GARBAGE = (
     Garbage("6.1", "chunked twice", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + CHUNKED + CHUNKS),
     Garbage("6.3", "two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
     Garbage("6.3", "the same length twice", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+    Garbage("6.3", "a list of lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nx"),
+    Garbage("6.3", "a list of one length", b"HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\nx"),
+    Garbage("6.3", "empty length", b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nx"),
     Garbage("6.3", "negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"),
     Garbage("6.3", "length with text", b"HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\nx"),
     Garbage("6.3", "length of 5000 digits", b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 5000 + b"1\r\n\r\nx"),

@@ -123,6 +123,37 @@ async def test_an_answer_gets_no_invented_fields(proxy: Proxy, peer, raw) -> Non
     assert got[b"date"].endswith(b" GMT")
 
 
+async def test_fields_that_connection_names_end_here(proxy: Proxy, peer, raw) -> None:
+    """Be they for everybody otherwise; but not those by which this router and the next one understand each other."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance), auth_mode="none"))
+    one = await raw()
+    named = "Connection: ,Content-Type,, authorization ,HOST, via, x-forwarded-for, X-REQUEST-ID"
+    await one.send(post(b"{}", "Content-Type: a/b", "TE: trailers", "Trailer: X-A", named))
+    await one.answer()
+    assert [name.lower() for name in instance.seen[0].names] == [
+        b"host",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"via",
+        b"content-length",
+    ]
+
+
+async def test_a_date_that_connection_names_is_replaced(proxy: Proxy, peer, raw) -> None:
+    """An answer that goes on has one (6.6.1)."""
+    named = b"Connection: Date, Content-Type\r\nDate: then\r\nContent-Type: a/b\r\n"
+    instance = await peer(says(b"HTTP/1.1 200 OK\r\n" + named + b"Content-Length: 0\r\n\r\n"))
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    await one.send(post())
+    _, head, _ = await one.answer()
+    assert fields(head)[b"date"].endswith(b" GMT")
+    assert b"content-type" not in fields(head)
+
+
 # 6.5.1: trailers may be discarded where no one has asked for them; TE ends here, so no instance is told to send any
 
 
@@ -266,6 +297,27 @@ async def test_options_asterisk_without_an_endpoint_is_not_found(proxy: Proxy, r
 
 
 @pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        (b"http://churn.x", b"*"),
+        (b"http://churn.x/", b"/"),
+        (b"http://churn.x?q", b"/?q"),
+        (b"HTTP://churn.x:80/a", b"/a"),
+    ],
+)
+async def test_options_of_a_whole_server_stays_that(proxy: Proxy, peer, raw, target: bytes, line: bytes) -> None:
+    """An absolute target without path and query is asked as `*` (RFC 9112, 3.2.4), whatever `Host` stands beside it."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance)))
+    one = await raw()
+    key = b"Authorization: Bearer " + KEY.encode()
+    await one.send(b"OPTIONS " + target + b" HTTP/1.1\r\nHost: other.x\r\n" + key + b"\r\n\r\n")
+    assert (await one.answer())[0] == 200
+    assert instance.seen[0].line == b"OPTIONS " + line + b" HTTP/1.1"
+    assert instance.seen[0].values("x-forwarded-host") == [target[7:].partition(b"/")[0].partition(b"?")[0]]
+
+
+@pytest.mark.parametrize(
     ("target", "refusal"),
     [(b"churn.x:443", 501), (b"/score", 501), (PATH.encode(), 501), (b"http://churn.x/score", 400)],
 )
@@ -345,6 +397,21 @@ async def test_passthrough_keeps_answers_without_a_body(
     first, second = await one.head(), await one.head()
     assert first.split(b" ")[1] == second.split(b" ")[1] == raw_answer[9:12]
     assert fields(first).get(b"content-length") == length
+
+
+@pytest.mark.parametrize("status", [b"205 Reset Content", b"299 Odd", b"600 Odd", b"999 Odd"])
+@pytest.mark.parametrize("model_errors", ["azure", "passthrough"])
+async def test_a_status_that_nobody_knows_is_framed_like_others(
+    proxy: Proxy, peer, raw, status: bytes, model_errors: str
+) -> None:
+    """Also 205, which should have no body: what there is of one belongs to it, and the next answer is the next."""
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 3\r\n\r\nabc"
+    proxy.apply(endpoint(deployment("blue", await peer(says(answer))), model_errors=model_errors))
+    one = await raw()
+    await one.send(post() * 2)
+    for _ in range(2):
+        got, _, body = await one.answer()
+        assert (got, body) == (int(status[:3]) if model_errors == "passthrough" else 424, b"abc")
 
 
 async def test_interim_answers_of_the_model_end_at_the_router(proxy: Proxy, peer, client) -> None:

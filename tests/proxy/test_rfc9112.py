@@ -11,7 +11,7 @@ import pytest
 
 from tests.proxy.conftest import KEY, PATH, Proxy, anywhere, deployment, endpoint, fields, post
 from tests.proxy.peers import Conversation, answer_ok, echo, says, says_once
-from tests.proxy.raw_cases import FORWARDED, GARBAGE, HEAD, REFUSED, SMUGGLED, Forwarded, Garbage, Refused
+from tests.proxy.raw_cases import CHUNKED, FORWARDED, GARBAGE, HEAD, REFUSED, SMUGGLED, Forwarded, Garbage, Refused
 from tests.proxy.waiting import until, until_read
 
 # Requests: sections 2 to 7
@@ -170,6 +170,7 @@ async def test_garbage_from_an_instance_is_a_424(proxy: Proxy, peer, raw, case: 
     "surplus",
     [
         b"HTTP/1.1 200 OK\r\nX-Stale: 1\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nX-Stale: 1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale",
         b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nstale",
         b"stale",
@@ -190,6 +191,50 @@ async def test_bytes_after_an_answer_reach_nobody(proxy: Proxy, peer, client, su
         async with client.post(proxy.url, data=b"{}") as answer:
             assert (answer.status, await answer.read()) == (200, number)
             assert "X-Stale" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", b"x"),
+        (b"HTTP/1.1 200 \r\nContent-Length: 1\r\n\r\nx", b"x"),
+        (b"HTTP/1.1 200 caf\xe9\r\nContent-Length: 1\r\n\r\nx", b"x"),
+        (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"1 ;a=b\r\nx\r\n0\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"1   \r\nx\r\n0   \r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b'01;a="b;c"\r\nx\r\n000\r\n\r\n', b"x"),
+    ],
+)
+async def test_an_unusual_answer_is_passed_on(proxy: Proxy, peer, client, answer: bytes, body: bytes) -> None:
+    """What HTTP allows of an answer, and what servers write, reaches the client, one after the other."""
+    instance = await peer(says(answer))
+    proxy.apply(endpoint(deployment("blue", instance)))
+    for _ in range(2):
+        async with client.post(proxy.url, data=b"{}") as got:
+            assert (got.status, await got.read()) == (200, body)
+    assert instance.connections == 1
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"1\r\nx\r\n0x1\r\nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n0 1\r\nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n1 x\r\nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n 1\r\nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n1 \nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n1\nx\r\n0\r\n\r\n",
+        b"1\r\nx\r\n-1\r\nx\r\n0\r\n\r\n",
+        b"1\r\nxy\r\n0\r\n\r\n",
+    ],
+)
+async def test_an_answer_whose_chunks_break_is_cut(proxy: Proxy, peer, raw, chunks: bytes) -> None:
+    """What was well framed of it may have gone out, but not its end."""
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    proxy.apply(endpoint(deployment("blue", await peer(says_once(answer)))))
+    one = await raw()
+    await one.send(post())
+    assert not (await one.rest()).endswith(b"0\r\n\r\n")
+    assert proxy.stats().failures == {"garbage": 1}
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
@@ -383,6 +428,19 @@ async def test_a_client_that_asks_to_close_is_told_and_closed(proxy: Proxy, peer
     assert answer.count(b"HTTP/1.1 200 OK") == 1
     assert b"\r\nconnection: close\r\n" in answer
     assert len(instance.seen) == 1
+
+
+@pytest.mark.parametrize("said", [("Connection: keep-alive, close",), ("Connection: keep-alive", "Connection: ,CLOSE")])
+async def test_close_counts_wherever_it_is_said(proxy: Proxy, peer, raw, said: tuple[str, ...]) -> None:
+    """In a list, in a field of its own, in capitals; what comes behind is not looked at (9.3, 9.6)."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    await one.send(post(b"{}", *said) + post(b"not this one"))
+    answer = await one.rest()
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert [seen.body for seen in instance.seen] == [b"{}"]
 
 
 @pytest.mark.parametrize("keep_alive", ["", "Connection: keep-alive\r\n"])
