@@ -18,6 +18,7 @@ from router.control.api.routes import MAX_BODY_BYTES, Route
 from router.control.metrics import MetricsSource, render
 from router.control.status import RouterStatus, without_output
 from router.control.status_page import CONTENT_SECURITY_POLICY, PAGE
+from router.control.threads import Threads
 from router.core.auth import bearer, check_key, digest
 from router.core.errors import RouterError
 from router.core.rules import HostPort, is_loopback
@@ -25,6 +26,7 @@ from router.core.rules import HostPort, is_loopback
 log = structlog.get_logger()
 
 _SHUTDOWN_S = 1.0
+_MOST_SCRAPES = 16
 # These tell nothing that is worth a token: an empty page, and that the process works.
 _OPEN_PATHS = frozenset({"/", "/healthz"})
 #: Why `/readyz` answers 503; the body has the reasons in words.
@@ -79,6 +81,7 @@ class AdminSite:
         self._readiness = readiness
         self._reload = reload
         self._routes = routes
+        self._threads = Threads("metrics", limit=_MOST_SCRAPES, busy=f"{_MOST_SCRAPES} scrapes are under way")
         self._runners: list[web.AppRunner] = []
         self._local: asyncio.Server | None = None
         self.port: int | None = None  # that was bound, when the address asked for any
@@ -159,8 +162,8 @@ class AdminSite:
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
         source = self._metrics()
-        # In a thread: 2,000 deployments take most of a second to print.
-        body, content_type = await asyncio.to_thread(render, source, request.headers.get("accept", ""))
+        # In a thread, as 2,000 deployments take most of a second to print; not one that files may hang in.
+        body, content_type = await self._threads.run(render, source, request.headers.get("accept", ""))
         return web.Response(body=body, headers={"content-type": content_type})
 
     async def _serve_status(self, _request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ from router.control.refusal import NotFound, there_is
 from router.control.state import Credentials, State
 from router.control.states import DeploymentKey, DeploymentStatus
 from router.control.supervisor.checks import UpstreamChecks
+from router.control.supervisor.spec import WorkerSpec
 from router.control.supervisor.supervisor import Supervisor
 from router.control.switchover import Switchover, live
 from router.control.tables import build_table, proxy_limits, upstream_spec, worker_spec
@@ -48,6 +49,9 @@ class Applier:
         self._credentials: Mapping[str, Credentials] = {}
         self._asset_failures: Mapping[DeploymentKey, str] = {}
         self._running: Mapping[str, EndpointConfig] = {}
+        # Whose files have been read, of the config in force and of what was asked to run last.
+        self._read: Mapping[DeploymentKey, WorkerSpec] = {}
+        self._asked: Mapping[DeploymentKey, WorkerSpec] = {}
         self._held: Mapping[str, str] = {}
         self._is_stopping = False
         self._news = asyncio.Event()
@@ -129,6 +133,10 @@ class Applier:
         """Folder of what the deployment's instances print."""
         return self._log_dir.joinpath(*key)
 
+    def settle_logs(self) -> None:
+        """Return when what instances have printed is in their files, or after a second. Not for the event loop."""
+        self._supervisor.settle_logs()
+
     def leaving(self, endpoint: str, name: str = "") -> list[DeploymentStatus]:
         """What is left of a deployment, or of all those of an endpoint, that the config does not have any more."""
         return [
@@ -146,11 +154,12 @@ class Applier:
             StateError: the keys of a new endpoint cannot be stored; nothing has changed.
         """
         credentials = await asyncio.to_thread(self._look_up_credentials, config)
-        resolved, failures = await asyncio.to_thread(self._look_up_assets, config)
+        resolved, failures, specs = await asyncio.to_thread(self._look_up_assets, config)
         self._config = config
         self._resolved = resolved
         self._credentials = credentials
         self._asset_failures = failures
+        self._read = specs
         self._switchover.follow(resolved.endpoints)
         self._run(self._switchover.in_force(self._is_ready))
         self._push()
@@ -170,10 +179,11 @@ class Applier:
         config = self._config
         if not self._asset_failures:
             return
-        resolved, failures = await asyncio.to_thread(self._look_up_assets, config)
+        resolved, failures, specs = await asyncio.to_thread(self._look_up_assets, config)
         if config is self._config and failures != self._asset_failures:
             self._resolved = resolved
             self._asset_failures = failures
+            self._read = specs
             self._switchover.follow(resolved.endpoints)
             self._run(self._switchover.in_force(self._is_ready))
             self._push()
@@ -220,10 +230,16 @@ class Applier:
     def _look_up_credentials(self, config: RouterConfig) -> dict[str, Credentials]:
         return {name: self._state.credentials(name) for name in config.endpoints}
 
-    def _look_up_assets(self, config: RouterConfig) -> tuple[RouterConfig, dict[DeploymentKey, str]]:
-        """What the config means, and deployments that cannot start for want of files, each with the reason."""
+    def _look_up_assets(
+        self, config: RouterConfig
+    ) -> tuple[RouterConfig, dict[DeploymentKey, str], dict[DeploymentKey, WorkerSpec]]:
+        """What the config means, deployments that cannot start for want of files, and specs whose files were read."""
         resolved, failures = self._resolve(config)
-        return resolved, _asset_failures(resolved) | failures
+        failures = _asset_failures(resolved) | failures
+        specs = _worker_specs(_deployments(resolved.endpoints), config.limits.drain_timeout_s, failures)
+        for spec in specs.values():
+            _ = spec.fingerprint  # reads files, and keeps what it has read
+        return resolved, failures, specs
 
     def _run(self, endpoints: Mapping[str, EndpointConfig]) -> None:
         """Have everything running that `endpoints` name, and nothing else."""
@@ -231,13 +247,14 @@ class Applier:
         deployments = _deployments(endpoints)
         drain_timeout_s = self._config.limits.drain_timeout_s
         failures = {key: reason for key, reason in self._asset_failures.items() if key in deployments}
-        managed = {
-            key: worker_spec(key, deployment, drain_timeout_s)
-            for key, deployment in deployments.items()
-            if deployment.is_managed and key not in failures
-        }
-        self._supervisor.apply(managed, failures)
+        managed = _worker_specs(deployments, drain_timeout_s, failures)
+        self._asked = {key: self._known(key, spec) for key, spec in managed.items()}
+        self._supervisor.apply(self._asked, failures)
         self._checks.apply({key: upstream_spec(d) for key, d in deployments.items() if not d.is_managed})
+
+    def _known(self, key: DeploymentKey, spec: WorkerSpec) -> WorkerSpec:
+        """The same spec, one whose files were read already if there is: not on the event loop, their disk may hang."""
+        return next((known for known in (self._read.get(key), self._asked.get(key)) if known == spec), spec)
 
     def _changed(self) -> None:
         """Instances have become ready, or ceased to be; the table follows."""
@@ -310,6 +327,19 @@ def _asset_failures(config: RouterConfig) -> dict[DeploymentKey, str]:
     """Deployments that cannot start for want of files, each with the reason; reads the disk."""
     problems = {key: asset_problems(*key, deployment) for key, deployment in _deployments(config.endpoints).items()}
     return {key: "; ".join(found) for key, found in problems.items() if found}
+
+
+def _worker_specs(
+    deployments: Mapping[DeploymentKey, DeploymentConfig],
+    drain_timeout_s: float,
+    failures: Mapping[DeploymentKey, str],
+) -> dict[DeploymentKey, WorkerSpec]:
+    """Of all that teal runs and that can start."""
+    return {
+        key: worker_spec(key, deployment, drain_timeout_s)
+        for key, deployment in deployments.items()
+        if deployment.is_managed and key not in failures
+    }
 
 
 def _deployments(endpoints: Mapping[str, EndpointConfig]) -> dict[DeploymentKey, DeploymentConfig]:

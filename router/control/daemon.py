@@ -57,7 +57,7 @@ from router.control.state import State, StateError
 from router.control.status import RouterFacts, RouterStatus, build_status
 from router.control.sweep import Sweep
 from router.control.systemd import ServiceManager
-from router.control.trial import curl_line
+from router.control.trial import ready_text
 from router.vitals import VitalSigns
 
 log = structlog.get_logger()
@@ -222,6 +222,7 @@ class Daemon:
             await self._serve_until_stopped(ticking)
         finally:
             await self._drain()
+            end_at_latest(_THREADS_S, exit_code=0 if self._stop_asked.is_set() else 1)  # what is left is files
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
             await self._site.stop()
@@ -445,5 +446,4 @@ class Daemon:
 
     async def _show_trial(self, try_file: Path) -> None:
         await self._applier.wait_until_ready()
-        line = curl_line(self._base_url, self._applier.config, self._start_with.state, try_file, now=time.time())
-        print(f"\nReady. Score a request:\n\n{line}\n", flush=True)
+        self._writer.write(await ready_text(self._base_url, self._applier.config, self._start_with.state, try_file))

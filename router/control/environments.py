@@ -27,11 +27,13 @@ from typing import IO
 
 from router.control.conda import OLDEST_PYTHON
 from router.control.recipe import Recipe, RecipeError, read_conda_recipe, read_requirements_recipe
+from router.control.threads import Threads
 from router.control.uv_process import UvFailed, installed_pythons, python_search_path, run_uv
 from router.control.worker_package import publish_worker_package
 
 WORKER_NEEDS = ("aiohttp>=3.9", "httptools", "uvloop", "orjson")
 
+_MOST_THREADS = 500
 _LOCK_POLL_S = 0.05
 _PROBE_TIMEOUT_S = 60.0
 _PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); sys.stdout.flush(); import aiohttp"
@@ -78,6 +80,7 @@ class Environments:
     def __init__(self, root: Path, runtime_root: Path) -> None:
         self._root = root.absolute()
         self._runtime_root = runtime_root.absolute()
+        self._threads = Threads("environment", limit=_MOST_THREADS, busy=f"{_MOST_THREADS} builds hang in their disk")
 
     async def prepare(self, spec: EnvironmentSpec, report: Report) -> Interpreter:
         """The interpreter of an environment, which is built first if it is not there.
@@ -89,15 +92,17 @@ class Environments:
 
         Raises:
             EnvironmentFailed: It cannot be built, or the given interpreter cannot run a worker.
+            Unavailable: Too many that were begun before hang in their disk.
         """
         python = await self._python(spec, report)
-        python_path = await asyncio.to_thread(publish_worker_package, self._runtime_root)
+        python_path = await self._threads.run(publish_worker_package, self._runtime_root)
         return Interpreter(python=python, python_path=python_path)
 
     async def _python(self, spec: EnvironmentSpec, report: Report) -> Path:
         if spec.python is not None:
+            await self._threads.run(_touch, spec.python)
             return await _checked(spec.python.absolute())
-        recipe = await asyncio.to_thread(_recipe, spec)
+        recipe = await self._threads.run(_recipe, spec)
         if recipe is None:
             return Path(sys.executable)
         for note in recipe.notes:
@@ -107,6 +112,7 @@ class Environments:
     async def _built(self, recipe: Recipe, report: Report) -> Path:
         home = self._root / recipe.digest
         python = home / "bin" / "python"
+        await self._threads.run(_touch, python)
         if await interpreter_problem(python) is None:
             return python
         async with self._lock(recipe, report):
@@ -117,9 +123,9 @@ class Environments:
     @asynccontextmanager
     async def _lock(self, recipe: Recipe, report: Report) -> AsyncIterator[None]:
         """Be the only one, in any process, to build this recipe."""
-        with await asyncio.to_thread(_open_lock, self._root / f".{recipe.digest}.lock") as lock:
+        with await self._threads.run(_open_lock, self._root / f".{recipe.digest}.lock") as lock:
             waiting = False
-            while not _take(lock):
+            while not await self._threads.run(_take, lock):
                 if not waiting:
                     report("waiting for the same environment, which is being built")
                 waiting = True
@@ -127,13 +133,13 @@ class Environments:
             yield
 
     async def _build(self, recipe: Recipe, home: Path, report: Report) -> None:
-        building = await asyncio.to_thread(_fresh_folder, home)
+        building = await self._threads.run(_fresh_folder, home)
         try:
             await _create(recipe, building, report)
             await _install(recipe, building, report)
-            await asyncio.to_thread(_replace, home, building)
+            await self._threads.run(_replace, home, building)
         finally:
-            await asyncio.to_thread(shutil.rmtree, building, ignore_errors=True)
+            await self._threads.run(shutil.rmtree, building, ignore_errors=True)
 
 
 async def interpreter_problem(python: Path) -> str | None:
@@ -181,6 +187,12 @@ async def _checked(python: Path) -> Path:
     if problem is not None:
         raise EnvironmentFailed(problem)
     return python
+
+
+def _touch(python: Path) -> None:
+    """Read a little of it: where its disk hangs, a thread does here, and not the event loop when it starts it."""
+    with contextlib.suppress(OSError), python.open("rb") as file:
+        file.read(4096)
 
 
 def _recipe(spec: EnvironmentSpec) -> Recipe | None:

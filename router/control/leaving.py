@@ -7,6 +7,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
+_LAST_WORDS_S = 1.0
+
 
 def end_threads(threads: ThreadPoolExecutor, *, patience_s: float, exit_code: int) -> None:
     """Return once all threads have ended; if one does not in time, end this process with `exit_code` there and then.
@@ -31,7 +33,14 @@ def _leave_in(limit_s: float, exit_code: int) -> None:
 
 
 def _leave(what: str, exit_code: int) -> NoReturn:
+    # A pipe that nobody reads must not keep it here either.
+    telling = threading.Thread(target=_tell, args=(what,), name="last-words", daemon=True)
+    telling.start()
+    telling.join(_LAST_WORDS_S)
+    os._exit(exit_code)
+
+
+def _tell(what: str) -> None:
     print(f"teal: left with {what}, perhaps in a file system that does not answer", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(exit_code)

@@ -1,11 +1,19 @@
 """A line to paste that scores a request: the first thing that a new user wants to see work."""
 
+import asyncio
 import shlex
+import time
 from pathlib import Path
 
 from router.control.config.schema import EndpointConfig, RouterConfig
 from router.control.state import State
 from router.core.auth import issue_token
+
+
+async def ready_text(base_url: str, config: RouterConfig, state: State, body: Path) -> bytes:
+    """What is shown when the first request can be scored."""
+    line = await asyncio.to_thread(curl_line, base_url, config, state, body, now=time.time())
+    return f"\nReady. Score a request:\n\n{line}\n\n".encode()
 
 
 def curl_line(base_url: str, config: RouterConfig, state: State, body: Path, *, now: float) -> str:

@@ -1,5 +1,7 @@
 """A process that has stopped also ends."""
 
+import contextlib
+import os
 import subprocess
 import sys
 
@@ -56,3 +58,19 @@ def test_a_stop_that_takes_too_long_is_cut() -> None:
     ended = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (3, "before\n")
     assert "a stop that was not done in 0.1 s" in ended.stderr
+
+
+def test_a_reader_that_stalls_does_not_keep_it() -> None:
+    """It says why it leaves so, where anybody listens; if not, it leaves all the same."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE], stdout=subprocess.DEVNULL, stderr=writer, check=False, timeout=30
+    )
+    assert ended.returncode == 3
+    os.close(reader)
+    os.close(writer)

@@ -13,10 +13,12 @@ from router.control.commands.operations import Operations
 from router.control.events import Event, EventLog
 from router.control.refusal import Conflict, NotFound
 from router.control.supervisor.log_reader import LogLine, LogReader
+from router.control.threads import Threads
 from router.logs import render_json
 
 _MAX_WAIT_S = 60
 _MAX_LINES = 100_000
+_MOST_READERS = 64  # in the disk at the same time
 _LOOK_EVERY_S = 0.25
 _QUERY_LINES = {"lines": "How many of the last lines; default 50.", "follow": "true: go on with what comes."}
 _QUERY_INSTANCE = {"instance": "Only this instance."}
@@ -33,6 +35,7 @@ class ObservingRoutes:
         self._operations = operations
         self._events = events
         self._applier = applier
+        self._threads = Threads("log-reader", limit=_MOST_READERS, busy=f"{_MOST_READERS} readers of logs are at it")
 
     def routes(self) -> list[Route]:
         """Its routes."""
@@ -62,11 +65,11 @@ class ObservingRoutes:
 
     async def _show_logs(self, request: web.Request) -> web.StreamResponse:
         lines = read_number(request, "lines", default=50, most=_MAX_LINES)
-        reader = await asyncio.to_thread(self._reader, request)
-        last = await asyncio.to_thread(reader.last, lines)
+        reader = await self._threads.run(self._reader, request)
+        last = await self._threads.run(reader.last, lines)
 
         async def more() -> bytes | None:
-            lines = await asyncio.to_thread(reader.more)
+            lines = await self._threads.run(reader.more)
             return _text(lines) if lines or self._is_there(request) else None
 
         return await _serve(request, "text/plain", _text(last), more)
@@ -83,6 +86,7 @@ class ObservingRoutes:
         if not config.is_managed:
             raise Conflict(f"{'/'.join(key)} runs elsewhere (upstreams); its logs are there")
         instance = request.query.get("instance")
+        self._applier.settle_logs()
         folder = self._applier.log_dir(key)
         known = sorted(path.stem for path in folder.glob("*.log"))
         if instance is not None and instance not in known:

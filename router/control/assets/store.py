@@ -24,10 +24,10 @@ import structlog
 
 from router.control.assets.content import Content, ContentError, Fingerprint, chunks_of, tree_digest
 from router.control.assets.removal import remove
-from router.control.assets.threads import Threads
 from router.control.assets.unpacking import BadTar, settle, unpack, write_file
 from router.control.config.problem import Problem
 from router.control.refusal import Invalid, NotFound, NotWritten, StorageFull
+from router.control.threads import Threads
 
 log = structlog.get_logger()
 

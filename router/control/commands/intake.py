@@ -19,7 +19,6 @@ from router.control.api.messages import Change
 from router.control.assets.registry import Draft, Kind, Registered, Registry
 from router.control.assets.resolve import asset_config, parse_reference
 from router.control.assets.store import ContentStore
-from router.control.assets.threads import Threads
 from router.control.commands.copies import Copies, Copy
 from router.control.commands.definitions import Definition, read_definition, split, with_values, without
 from router.control.commands.parts import (
@@ -36,6 +35,7 @@ from router.control.config.document import KeyPath, read_document
 from router.control.config.explain import explain
 from router.control.config.problem import Problem
 from router.control.refusal import Conflict, Invalid, NotFound, Refusal
+from router.control.threads import Threads
 
 #: What `show` prints of an asset and nobody sets; people paste it back.
 _READ_ONLY = frozenset({"$schema", "id", "creation_time", "creation_context", "is_archived", "digest"})

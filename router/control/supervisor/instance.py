@@ -12,14 +12,17 @@ import structlog
 
 from router.control.environments import EnvironmentFailed, Environments
 from router.control.lifeline import Lifeline
+from router.control.refusal import Unavailable
 from router.control.states import InstanceState, InstanceStatus
+from router.control.supervisor.disk_thread import DiskThread
 from router.control.supervisor.launch import lay_out_model, worker_command
 from router.control.supervisor.logs import RotatedFile, WorkerLog
 from router.control.supervisor.probe import Verdict, check, watch
 from router.control.supervisor.process import Command, Listener, WorkerProcess
-from router.control.supervisor.sockets import SocketFolder
+from router.control.supervisor.sockets import SocketFolder, SocketPair
 from router.control.supervisor.spec import Probe, WorkerSpec
 from router.control.supervisor.usage import Usage, memory_bytes, read_usage
+from router.control.threads import Threads
 from router.core.lifecycle import Action, Ended, ExitReason, Lifecycle, State
 from router.core.rollout import Present
 from router.core.table import InstanceSpec
@@ -49,9 +52,16 @@ def _now() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all instances share."""
+    """What all instances share.
+
+    Attributes:
+        disk: For what nobody waits for.
+        threads: For what a start waits for.
+    """
 
     sockets: SocketFolder
+    disk: DiskThread
+    threads: Threads
     log_dir: Path
     work_dir: Path
     environments: Environments
@@ -90,7 +100,7 @@ class Instance:
         parts = (spec.endpoint, spec.deployment)
         self._folder = surroundings.work_dir.joinpath(*parts, str(number))
         log_path = surroundings.log_dir.joinpath(*parts, f"{number}.log")
-        self._log = WorkerLog(RotatedFile(log_path), now=_now())
+        self._log = WorkerLog(RotatedFile(log_path), surroundings.disk, now=_now())
         self._event = log.bind(endpoint=spec.endpoint, deployment=spec.deployment, instance=str(number))
 
     def __repr__(self) -> str:
@@ -233,12 +243,26 @@ class Instance:
         self._status_text = "preparing the environment"
         try:
             interpreter = await self._around.environments.prepare(self.spec.environment, self._log.note)
-            lay_out_model(self.spec, self._folder)
-            self._spawn(worker_command(self.spec, interpreter, self._folder, os.environ))
+            await self._around.threads.run(lay_out_model, self.spec, self._folder)
+            sockets = await self._sockets()
+            self._spawn(worker_command(self.spec, interpreter, self._folder, os.environ), sockets)
         except EnvironmentFailed as error:
             self._could_not_start(str(error), error.detail)
-        except OSError as error:
+        except (OSError, Unavailable) as error:
             self._could_not_start(str(error))
+
+    async def _sockets(self) -> SocketPair:
+        """New ones; when this is cancelled nothing of them is left."""
+        opening = asyncio.create_task(self._around.threads.run(self._around.sockets.pair), name="sockets")
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._drop_sockets)
+            raise
+
+    def _drop_sockets(self, opened: asyncio.Task[SocketPair]) -> None:
+        if not opened.cancelled() and opened.exception() is None:
+            opened.result().close()
 
     def _could_not_start(self, reason: str, detail: str = "") -> None:
         self._log.note(f"{detail}\n{reason}".strip())
@@ -265,9 +289,9 @@ class Instance:
 
     # What comes from the process
 
-    def _spawn(self, command: Command) -> None:
+    def _spawn(self, command: Command, sockets: SocketPair) -> None:
         listener = Listener(printed=self._printed, notified=self._notified, exited=self._exited)
-        self._process = WorkerProcess(command, self._around.sockets, listener, self._around.lifeline)
+        self._process = WorkerProcess(command, sockets, listener, self._around.lifeline)
         self._address = self._process.address
         self._status_text = ""
         self._began_at = _now()

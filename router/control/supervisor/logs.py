@@ -2,17 +2,21 @@
 
 Rules
 - Each line begins with the UTC time at which it came in.
-- A line over `MAX_LINE_BYTES` is cut. Output over the rate is dropped, and so is what a full disk does not take; both
-  are counted, and the count is written when there is room again.
-- Nothing here blocks on the worker or fails because of the disk.
+- A line over `MAX_LINE_BYTES` is cut. Output over the rate is dropped, and so is what a full disk does not take or a
+  disk that hangs leaves no room for; it is counted, and the count is written when there is room again.
+- Nothing here blocks on the worker or on the disk, or fails because of either: files are written by a thread.
 """
 
+import contextlib
 import os
 from collections import deque
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
+from router.control.supervisor.disk_thread import DiskThread
 from router.core.bucket import TokenBucket
 
 MAX_LINE_BYTES = 16 * 1024
@@ -24,10 +28,29 @@ _RECOVERED_BYTES = 2 * 2**20
 _TAIL_LINES = 50
 _TAIL_LINE_CHARACTERS = 500
 _CUT = b" ... (cut)"
+_BLOCK_BYTES = 512  # of memory that a block takes beside its lines
+
+
+class Block(NamedTuple):
+    """Lines with their times, and what is missing in front of them.
+
+    Attributes:
+        at: The time of the first, with a space.
+        output_bytes: Of output in them.
+        dropped_bytes: Of output that was dropped since the block before.
+    """
+
+    at: bytes
+    lines: bytes
+    output_bytes: int
+    dropped_bytes: int = 0
 
 
 class RotatedFile:
-    """A file that is appended to, and renamed to `.1`, `.2` ... when it is full; the oldest one is deleted."""
+    """A file that is appended to, and renamed to `.1`, `.2` ... when it is full; the oldest one is deleted.
+
+    All that it does may take as long as the disk likes.
+    """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_FILE_BYTES, files: int = FILES) -> None:
         self.path = path
@@ -35,23 +58,34 @@ class RotatedFile:
         self._files = files
         self._fd: int | None = None
         self._size = 0
+        self._untold_bytes = 0  # dropped, and not yet said so in the file
 
-    def append(self, block: bytes) -> bool:
-        """Add all of the block, or nothing and return False when the disk is full or broken."""
+    def append(self, block: Block) -> None:
+        """Add all of the block, and what is missing before it; or count it as missing: the disk is full or broken."""
+        self._untold_bytes += block.dropped_bytes
+        told = b"%b(%d bytes of output were dropped)\n" % (block.at, self._untold_bytes) if self._untold_bytes else b""
+        if self._has_written(told + block.lines):
+            self._untold_bytes = 0
+        else:
+            self._untold_bytes += block.output_bytes
+
+    def close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with contextlib.suppress(OSError):  # what was written before, and was lost only now
+                os.close(fd)
+
+    def _has_written(self, content: bytes) -> bool:
+        """Write all of it, or nothing."""
         try:
-            fd = self._opened(len(block))
-            if os.write(fd, block) < len(block):
+            fd = self._opened(len(content))
+            if os.write(fd, content) < len(content):
                 os.ftruncate(fd, self._size)  # no half lines
                 return False
         except OSError:
             return False
-        self._size += len(block)
+        self._size += len(content)
         return True
-
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
     def _opened(self, needed_bytes: int) -> int:
         """The file, with room for as many bytes more."""
@@ -74,23 +108,24 @@ class WorkerLog:
     """Takes the raw output of one instance, across its processes.
 
     Args:
+        disk: Writes the file.
         now: Seconds on the monotonic clock that `feed` is called with.
     """
 
-    def __init__(self, file: RotatedFile, *, now: float) -> None:
+    def __init__(self, file: RotatedFile, disk: DiskThread, *, now: float) -> None:
         self._file = file
+        self._disk = disk
         self._bucket = TokenBucket(rate=RATE_BYTES_PER_S, burst=BURST_BYTES, now=now)
         self._partial = b""
         self._is_flooded = False
         self._is_cutting = False  # within a line that is too long, until its end
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self.dropped_bytes = 0
-        self._untold_bytes = 0  # dropped, and not yet said so in the file
+        self._dropped_bytes = 0  # since the last block that went to the disk
 
     def feed(self, output: bytes, now: float) -> None:
         """Take what the worker printed."""
         if self._is_flood(len(output), now):
-            self._drop(len(output))
+            self._dropped_bytes += len(output)
             self._partial = b""
             self._is_cutting = True
             return
@@ -119,7 +154,7 @@ class WorkerLog:
 
     def close(self) -> None:
         self.end()
-        self._file.close()
+        self._disk.do(self._file.close)
 
     def _is_flood(self, count: int, now: float) -> bool:
         """Whether to drop this. Once over the rate, all is dropped for a while: long pieces tell more than shreds."""
@@ -141,19 +176,13 @@ class WorkerLog:
         self._tail.extend(
             line[: 4 * _TAIL_LINE_CHARACTERS].decode(errors="replace")[:_TAIL_LINE_CHARACTERS] for line in lines
         )
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode()
-        told = self._untold_bytes
-        if told:
-            lines = [b"(%d bytes of output were dropped)" % told, *lines]
-        block = b"".join(stamp + line + b"\n" for line in lines)
-        if self._file.append(block):
-            self._untold_bytes = 0
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode()
+        output_bytes = sum(map(len, lines))
+        block = Block(at, b"".join(at + line + b"\n" for line in lines), output_bytes, self._dropped_bytes)
+        if self._disk.do(partial(self._file.append, block), len(block.lines) + _BLOCK_BYTES):
+            self._dropped_bytes = 0
         else:
-            self._drop(sum(map(len, lines[bool(told) :])))
-
-    def _drop(self, count: int) -> None:
-        self.dropped_bytes += count
-        self._untold_bytes += count
+            self._dropped_bytes += output_bytes
 
 
 def rotated_names(path: Path, files: int = FILES) -> list[Path]:

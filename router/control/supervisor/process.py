@@ -12,7 +12,7 @@ from pathlib import Path
 
 from router import descriptors
 from router.control.lifeline import Lifeline
-from router.control.supervisor.sockets import SocketFolder
+from router.control.supervisor.sockets import SocketPair
 
 _PIPE_BYTES = 2**20
 _READ_PAUSE_S = 0.005  # between reads: with a pipe this big a worker may print 200 MB/s and not wait for us
@@ -43,35 +43,37 @@ class WorkerProcess:
 
     Its `address` is never given to another process, so that a connection meant for it cannot wait at its successor.
 
+    Args:
+        sockets: Its own from now on, also when it cannot be started.
+
     Raises:
         OSError: The process could not be started; nothing of it is left.
     """
 
     def __init__(
-        self, command: Command, sockets: SocketFolder, listener: Listener, lifeline: Lifeline | None = None
+        self, command: Command, sockets: SocketPair, listener: Listener, lifeline: Lifeline | None = None
     ) -> None:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
+        self._sockets = sockets
+        self._notifications = sockets.notifications
         with contextlib.ExitStack() as undo:
-            self._socket_path, popen = self._spawn(command, sockets, lifeline, undo)
+            undo.callback(sockets.close)
+            popen = self._spawn(command, sockets, lifeline, undo)
             undo.callback(popen.kill)
             self._popen = popen
             self._pidfd = os.pidfd_open(popen.pid)
             undo.pop_all()
         self.pid = popen.pid
-        self.address = f"unix:{self._socket_path}"
+        self.address = f"unix:{sockets.path}"
         self._loop.add_reader(self._pidfd, self._exit)
         self._pause: asyncio.TimerHandle | None = None
         self._resume()
         self._loop.add_reader(self._notifications.fileno(), self.read_notifications)
 
     def _spawn(
-        self, command: Command, sockets: SocketFolder, lifeline: Lifeline | None, undo: contextlib.ExitStack
-    ) -> tuple[Path, subprocess.Popen[bytes]]:
-        listening, path = sockets.listener()
-        undo.callback(path.unlink)
-        self._notifications = sockets.notifications()
-        undo.callback(self._notifications.close)
+        self, command: Command, sockets: SocketPair, lifeline: Lifeline | None, undo: contextlib.ExitStack
+    ) -> subprocess.Popen[bytes]:
         self._output, output = os.pipe()
         undo.callback(os.close, self._output)
         os.set_blocking(self._output, False)
@@ -79,7 +81,7 @@ class WorkerProcess:
             fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         # Our copies of what the child got are closed at once: when it dies, its clients learn of it.
         with (
-            listening,
+            sockets.listening as listening,
             open(output, "wb", buffering=0) as pipe,  # noqa: PTH123 -- a descriptor, not a path
             lifeline.reader() if lifeline else contextlib.nullcontext() as reader,
         ):
@@ -95,7 +97,7 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we drain the workers
             )
         descriptors.restore_limit_of(popen.pid)
-        return path, popen
+        return popen
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process alone; nothing happens if it has ended."""
@@ -147,8 +149,7 @@ class WorkerProcess:
         os.close(self._pidfd)
         os.close(self._output)
         self._pidfd = -1
-        self._notifications.close()
-        self._socket_path.unlink(missing_ok=True)
+        self._sockets.close()
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,13 +1,18 @@
 """Unix sockets for workers: one that listens for requests, one that takes notifications, both with short paths."""
 
+import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import random
 import socket
 import stat
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
+
+from router.control.supervisor.disk_thread import DiskThread
 
 MAX_PATH_BYTES = 107  # sun_path has 108 with the final NUL; longer ones cannot even be connected to
 _MOST_NUMBERS = 2**32
@@ -23,22 +28,38 @@ class SocketFolder:
     Args:
         preferred: Where it shall be. When that path is too long for a socket address, a folder in the system's
             temporary directory takes its place, named after the preferred one.
+        disk: Takes paths away that are not needed any more.
     """
 
-    def __init__(self, preferred: Path) -> None:
+    def __init__(self, preferred: Path, disk: DiskThread) -> None:
+        self._disk = disk
         self.path = preferred if _is_short_enough(preferred) else _short_twin(preferred)
         # From a random number on: proxies of a control process that was killed may still call its workers.
-        self._count = random.randrange(_MOST_NUMBERS // 2)
+        # Several threads may take one at the same time.
+        self._numbers = itertools.count(random.randrange(_MOST_NUMBERS // 2))
         _make_private(self.path)
         for stale in self.path.glob("[wn]*.sock"):
             if not _is_served(stale):
                 stale.unlink(missing_ok=True)
 
+    def pair(self) -> "SocketPair":
+        """The two sockets of a worker. May take as long as the disk likes.
+
+        Raises:
+            OSError: they cannot be made; nothing of them is left.
+        """
+        listening, path = self.listener()
+        try:
+            return SocketPair(listening, path, self.notifications(), self._disk)
+        except OSError:
+            listening.close()
+            path.unlink()
+            raise
+
     def listener(self) -> tuple[socket.socket, Path]:
         """A listening socket on a path that no worker had before: the address tells one process from the next."""
-        self._count += 1
         _make_private(self.path)  # somebody may have cleaned up while we run
-        path = self.path / f"w{self._count}.sock"
+        path = self.path / f"w{next(self._numbers)}.sock"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(os.fspath(path))
@@ -51,9 +72,8 @@ class SocketFolder:
 
     def notifications(self) -> "NotifySocket":
         """A socket for one worker's notifications."""
-        self._count += 1
         _make_private(self.path)
-        return NotifySocket(self.path / f"n{self._count}.sock")
+        return NotifySocket(self.path / f"n{next(self._numbers)}.sock")
 
 
 class NotifySocket:
@@ -86,7 +106,26 @@ class NotifySocket:
 
     def close(self) -> None:
         self._socket.close()
-        self.path.unlink(missing_ok=True)
+
+
+class SocketPair(NamedTuple):
+    """What one worker is started with."""
+
+    listening: socket.socket
+    path: Path
+    notifications: NotifySocket
+    disk: DiskThread
+
+    def close(self) -> None:
+        """Close both, and have their paths taken away."""
+        self.listening.close()
+        self.notifications.close()
+        self.disk.do(self._remove)
+
+    def _remove(self) -> None:
+        for path in (self.path, self.notifications.path):
+            with contextlib.suppress(OSError):  # gone already, with its folder perhaps
+                path.unlink()
 
 
 def _is_served(path: Path) -> bool:

@@ -11,15 +11,20 @@ from router.control.environments import Environments
 from router.control.lifeline import Lifeline
 from router.control.states import DeploymentKey, DeploymentStatus
 from router.control.supervisor.deployment import Deployment
+from router.control.supervisor.disk_thread import DiskThread
 from router.control.supervisor.instance import Surroundings
 from router.control.supervisor.sockets import SocketFolder
 from router.control.supervisor.spec import WorkerSpec
+from router.control.threads import Threads
 from router.core.table import InstanceSpec
 
 log = structlog.get_logger()
 
 TICK_S = 0.25
 _KILL_GRACE_S = 5.0  # for the kernel to end what was killed
+_MOST_STARTS = 500
+#: For the last lines to get to the disk; one that hangs holds up neither a reader of the log nor the end.
+_LAST_LINES_S = 1.0
 
 
 class Supervisor:
@@ -46,8 +51,11 @@ class Supervisor:
         on_change: Callable[[], None],
         lifeline: Lifeline | None = None,
     ) -> None:
+        disk = DiskThread()
         self._around = Surroundings(
-            sockets=SocketFolder(run_dir.absolute() / "workers"),
+            sockets=SocketFolder(run_dir.absolute() / "workers", disk),
+            disk=disk,
+            threads=Threads("worker-start", limit=_MOST_STARTS, busy=f"{_MOST_STARTS} starts hang in their disk"),
             log_dir=log_dir.absolute(),
             work_dir=work_dir.absolute(),
             environments=environments,
@@ -92,6 +100,10 @@ class Supervisor:
         """Every deployment that is there, those that are going included."""
         return tuple(deployment.status() for deployment in self._deployments.values())
 
+    def settle_logs(self) -> None:
+        """Return when what was printed is in the files, or after a second. Not for the event loop."""
+        self._around.disk.wait(_LAST_LINES_S)
+
     async def stop(self, deadline_s: float) -> None:
         """Drain everything at the same time and kill what is left after `deadline_s`; nothing is started any more.
 
@@ -109,6 +121,7 @@ class Supervisor:
             log.warning("supervisor.killed_workers", pids=killed, deadline_s=deadline_s)
             await self._wait_until_gone(_KILL_GRACE_S)
         await self._end_tasks()
+        self._around.disk.close(_LAST_LINES_S)
 
     async def _wait_until_gone(self, deadline_s: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -35,6 +35,9 @@ class IdleApplier(Applier):
     def statuses(self) -> tuple[DeploymentStatus, ...]:
         return self._statuses
 
+    def settle_logs(self) -> None:
+        """Nothing prints."""
+
 
 class Asked:
     """Stands in for `Commands`: remembers what it is asked for, and does nothing, or refuses it.

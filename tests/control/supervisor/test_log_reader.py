@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from router.control.supervisor.log_reader import LogReader
-from router.control.supervisor.logs import RotatedFile
+from router.control.supervisor.logs import Block, RotatedFile
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_following_finds_an_instance_that_came_later(folder: Path) -> None:
 def test_following_goes_on_over_rotations(tmp_path: Path) -> None:
     """The rest of the file that was renamed, those that came and went, then the new one."""
     file = RotatedFile(tmp_path / "0.log", max_bytes=64)
-    file.append(b"2026-01-01T00:00:01Z a\n")
+    file.append(Block(b"", b"2026-01-01T00:00:01Z a\n", 1))
     reader = LogReader(tmp_path)
     reader.last()
     for second in range(2, 7):
-        file.append(b"2026-01-01T00:00:0%dZ %d\n" % (second, second))
+        file.append(Block(b"", b"2026-01-01T00:00:0%dZ %d\n" % (second, second), 1))
     file.close()
     assert texts(reader) == "23456"

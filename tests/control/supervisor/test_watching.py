@@ -166,3 +166,18 @@ async def test_environment_that_fails_is_a_failed_deployment(bench: Bench) -> No
     assert (bench.status.reason, bench.status.workers_started) == ("no such package: nunpy", 0)
     assert bench.status.log_tail[:2] == ("detail of uv", "no such package: nunpy")
     assert bench.status.worker_exits["environment"] >= 1
+
+
+async def test_a_log_that_hangs_delays_no_worker(bench: Bench) -> None:
+    """Its file cannot even be opened: workers start, print, die, are replaced and stop all the same."""
+    path = bench.root / "logs" / "churn" / "blue" / "0.log"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)  # whoever opens it to write waits for a reader
+    await bench.serving("def init(): print('there', flush=True)\n")
+    victim = bench.pid()
+    os.kill(victim, signal.SIGKILL)
+    await bench.until(lambda: bench.has_settled() and bench.pid() != victim)
+    await bench.supervisor.stop(10.0)
+    assert bench.supervisor.statuses() == ()
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK)):  # lets the thread go
+        pass

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from router.control.assets.threads import Threads
 from router.control.refusal import Unavailable
+from router.control.threads import Threads
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_process_ends_while_work_hangs() -> None:
     """Whether anybody still waits for it or not."""
     code = """
 import asyncio, os
-from router.control.assets.threads import Threads
+from router.control.threads import Threads
 async def main():
     threads = Threads("work", limit=2, busy="")
     forever, _ = os.pipe()
