@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from router.core.headers import RawHeaders
+from router.core.headers import RawHeaders, is_forwarding
 
-#: Fields of a trusted proxy that go on as they are.
-_KEPT = frozenset((b"x-forwarded-port", b"x-forwarded-server", b"x-real-ip"))
+#: Fields of a trusted proxy that do not go on as they are, since the router adds to them or would.
+_WRITTEN = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 
 
 class Hop(NamedTuple):
@@ -59,10 +59,15 @@ def forwarding_lines_after(headers: RawHeaders, hop: Hop) -> list[bytes]:
     lines = [b"X-Forwarded-For: " + b", ".join(for_whom)] if for_whom else []
     lines.append(b"X-Forwarded-Proto: " + said.get(b"x-forwarded-proto", [hop.scheme])[0])
     lines.append(b"X-Forwarded-Host: " + said.get(b"x-forwarded-host", [hop.host])[0])
-    lines += [b"%b: %b" % field for field in headers if field[0].lower() in _KEPT]
+    lines += [b"%b: %b" % field for field in headers if _is_kept(field[0].lower())]
     if b"forwarded" in said:
         lines.append(b"Forwarded: " + b", ".join([*said[b"forwarded"], _element(hop.peer)]))
     return lines
+
+
+def _is_kept(lower: bytes) -> bool:
+    """Whether it goes on as it is; `x_forwarded_for` does not, which would be another `X-Forwarded-For` to some."""
+    return is_forwarding(lower) and lower.replace(b"_", b"-") not in _WRITTEN
 
 
 def _element(peer: bytes) -> bytes:

@@ -34,7 +34,7 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
-# Fields that the router writes itself; what the client claims in them is not passed on.
+# Fields that the router writes itself; what the client claims in them is not passed on. So it is with `is_forwarding`.
 _REQUEST_REPLACED = HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -43,9 +43,6 @@ _REQUEST_REPLACED = HOP_BY_HOP | {
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",
-    b"x-forwarded-port",
-    b"x-forwarded-server",
-    b"x-real-ip",
     REQUEST_ID,
     CLIENT_REQUEST_ID,
 }
@@ -65,6 +62,8 @@ _RESPONSE_REPLACED = HOP_BY_HOP | {
 
 _REQUEST_REPLACED_AND_CREDENTIAL = _REQUEST_REPLACED | {b"authorization"}
 OWN_PREFIX = b"x-teal-"
+# What says whom a request came from. To a program behind CGI or WSGI, `X_Real_IP` is the same variable as `X-Real-IP`.
+_FORWARDING = re.compile(rb"x[-_]forwarded|x[-_]real[-_]ip\Z")
 #: Bytes that no field's value has (RFC 9110, 5.5).
 CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != ord("\t"))
 #: What a field's name may have in it (RFC 9110, 5.6.2).
@@ -295,6 +294,16 @@ def is_own(lower: bytes) -> bool:
     return lower[:7] == OWN_PREFIX
 
 
+def is_forwarding(lower: bytes) -> bool:
+    """Whether a request's field, by its name in lower case, is only a trusted proxy's to write, as `Forwarded` is."""
+    return lower[:1] == b"x" and _FORWARDING.match(lower) is not None
+
+
+def is_replaced(lower: bytes) -> bool:
+    """Whether a field of a request, by its name in lower case, ends here though no role says so."""
+    return is_own(lower) or is_forwarding(lower)
+
+
 def _answer_role(lower: bytes) -> int:
     role = ANSWER_ROLES.get(lower, Role.PASS)
     return Role.DROP if role == Role.PASS and is_own(lower) else role
@@ -308,7 +317,7 @@ def _passed_on(headers: RawHeaders, drop: frozenset[bytes]) -> list[tuple[bytes,
         lower = field[0].lower()
         if lower in drop:
             has_connection = has_connection or lower == b"connection"
-        elif not is_own(lower) or lower == MIRROR_MARK:
+        elif not is_replaced(lower) or lower == MIRROR_MARK:
             kept.append(field)
     named = connection_named(headers) if has_connection else _NOTHING
     return [field for field in kept if field[0].lower() not in named] if named else kept

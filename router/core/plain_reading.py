@@ -9,7 +9,7 @@ what is plain, or reads it as something else. Everything else is for a parser an
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from router.core.headers import (
     CONTROLS,
@@ -22,6 +22,7 @@ from router.core.headers import (
     clean_client_request_id,
     is_host,
     is_own,
+    is_replaced,
 )
 from router.core.replies import status_line
 
@@ -145,7 +146,7 @@ def read_plain_request(
         name, _, value = line.partition(b": ")
         role = REQUEST_ROLES.get(name)
         if role is None:
-            role = _role_of_any(name, REQUEST_ROLES)
+            role = _role_of_any(name, REQUEST_ROLES, is_replaced)
         if role >= 0:
             if found[role] is not None:
                 return None
@@ -180,7 +181,7 @@ def read_plain_answer(data: bytes) -> PlainAnswer | None:
         name, _, value = line.partition(b": ")
         role = PLAIN_ANSWER_ROLES.get(name)
         if role is None:
-            role = _role_of_any(name, PLAIN_ANSWER_ROLES)
+            role = _role_of_any(name, PLAIN_ANSWER_ROLES, is_own)
         if role == _UNUSUAL:
             return None
         if role == _LENGTH:
@@ -227,10 +228,10 @@ def _joined(lines: list[bytes]) -> bytes:
     return _CRLF.join(lines)
 
 
-def _role_of_any(name: bytes, roles: dict[bytes, int]) -> int:
-    """The role of a field in any spelling."""
+def _role_of_any(name: bytes, roles: dict[bytes, int], is_dropped: Callable[[bytes], bool]) -> int:
+    """The role of a field in any spelling; without one it goes on, unless it `is_dropped`."""
     lower = name.lower()
     role = roles.get(lower)
     if role is None:
-        return _DROP if is_own(lower) else _PASS
+        return _DROP if is_dropped(lower) else _PASS
     return role

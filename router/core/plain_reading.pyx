@@ -37,6 +37,7 @@ cdef Py_ssize_t MAX_DIGITS = headers.MAX_DIGITS
 cdef bytes OWN_PREFIX = headers.OWN_PREFIX
 cdef bytes NOTHING = b"", OK = status_line(200)
 cdef bytes CLOSE = b"close", KEEP_ALIVE = b"keep-alive"
+cdef bytes X_FORWARDED = b"x-forwarded", X_REAL_IP = b"x-real-ip"
 
 
 @cython.final
@@ -102,7 +103,7 @@ cpdef PlainRequest read_plain_request(
             if found[role].at is not NULL:
                 return None
             found[role] = value
-        if role == PASS or role >= passed_on:
+        if role >= passed_on or (role == PASS and not _is_forwarding(line, value.at - 2 - line)):
             runs = keep(kept, runs, line, at)
     if line - 2 - text > max_head_bytes or _controls(text + start, line) != 2 * fields:
         return None
@@ -240,6 +241,27 @@ cdef int _role(Roles* roles, const unsigned char* name, Py_ssize_t size) noexcep
     if size >= len(OWN_PREFIX) and memcmp(name, PyBytes_AS_STRING(OWN_PREFIX), len(OWN_PREFIX)) == 0:
         return DROP
     return PASS
+
+
+cdef inline bint _is_forwarding(Text name, Py_ssize_t size) noexcept:
+    """`headers.is_forwarding`, of a name in any spelling; most do not begin with an X."""
+    if name[0] | 0x20 != c"x":
+        return False
+    return _begins(name, size, X_FORWARDED) or (size == len(X_REAL_IP) and _begins(name, size, X_REAL_IP))
+
+
+cdef bint _begins(Text name, Py_ssize_t size, bytes word) noexcept:
+    """Whether a name begins with this word, which is in lower case; `_` is read as `-`."""
+    cdef Text lower = <Text> PyBytes_AS_STRING(word)
+    cdef Py_ssize_t index
+    cdef unsigned char byte
+    if size < len(word):
+        return False
+    for index in range(len(word)):
+        byte = _lower[name[index]]
+        if (c"-" if byte == c"_" else byte) != lower[index]:
+            return False
+    return True
 
 
 cdef unsigned int _place(const unsigned char* name, Py_ssize_t size) noexcept:

@@ -56,7 +56,8 @@ def read(plain: Any, data: bytes, *, max_head_bytes: int = 16384, max_fields: in
     return plain.read_plain_request(data, len(FIRST) + 2, max_head_bytes, max_fields, keeps)
 
 
-_NAMES = sorted({*REQUEST_ROLES, *ANSWER_ROLES, b"x-a", b"x-teal-b", b"X-Teal-C", b"a" * 41, b"A b", b""})
+_OTHERS = (b"x-a", b"x-teal-b", b"X-Teal-C", b"X_Forwarded-B", b"x-real_ip", b"X-Real-IPs", b"a" * 41, b"A b", b"")
+_NAMES = sorted({*REQUEST_ROLES, *ANSWER_ROLES, *_OTHERS})
 _SEPARATORS = st.sampled_from([b": "] * 8 + [b":", b" : ", b":  ", b""])
 _ENDS = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\n\r\n", b""])
 _VALUES = st.one_of(

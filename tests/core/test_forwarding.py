@@ -79,6 +79,18 @@ def test_a_trusted_proxy_is_believed(came: RawHeaders, goes: list[bytes]) -> Non
     assert forwarding_lines_after(came, HOP) == goes
 
 
+def test_fields_of_that_kind_go_on_as_a_trusted_proxy_said_them() -> None:
+    """But for what the router adds to, which is not told twice to a program that reads `_` as `-`."""
+    came = [(b"X_FORWARDED_FOR", b"1.1.1.1"), (b"X_Forwarded_Port", b"443"), (b"X-Forwarded-Prefix", b"/a")]
+    assert forwarding_lines_after(came, HOP) == [
+        b"X-Forwarded-For: 10.0.0.9",
+        b"X-Forwarded-Proto: http",
+        b"X-Forwarded-Host: churn.x",
+        b"X_Forwarded_Port: 443",
+        b"X-Forwarded-Prefix: /a",
+    ]
+
+
 def test_an_address_of_ipv6_is_quoted_in_forwarded() -> None:
     """As RFC 7239 has it; `X-Forwarded-For` has it bare."""
     lines = forwarding_lines_after([(b"Forwarded", b"for=a")], Hop(b"2001:db8::9", b"x", b"http"))

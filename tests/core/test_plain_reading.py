@@ -65,6 +65,21 @@ def test_a_name_may_be_long(plain: Any, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "goes_on"),
+    [
+        *((b"X-Forwarded-Prefix: /a", False), (b"x_forwarded_for: 1", False), (b"X-FORWARDED: 1", False)),
+        *((b"X-Forwarded_" + b"a" * 40 + b": 1", False), (b"X_Real-IP: 1", False), (b"x-real-ip: 1", False)),
+        *((b"X-Forward: 1", True), (b"x-real-ips: 1", True), (b"Y-Forwarded-For: 1", True), (b"x: 1", True)),
+    ],
+)
+def test_what_a_client_says_of_whom_it_speaks_for_ends_here(plain: Any, line: bytes, goes_on: bool) -> None:
+    """`X-Forwarded` with anything behind it and `X-Real-IP`, also with `_` for `-`; an instance may say them."""
+    came = read(plain, request_of(FIELDS, line)).fields
+    assert came.removeprefix(read(plain, request_of(FIELDS)).fields) == (line + b"\r\n" if goes_on else b"")
+    assert line + b"\r\n" in plain.read_plain_answer(OK + line + b"\r\n\r\ntwelve bytes").fields
+
+
+@pytest.mark.parametrize(
     "more",
     [
         *(b"transfer-encoding: chunked", b"Expect: 100-continue", b"Upgrade: h2c", b"host: other"),

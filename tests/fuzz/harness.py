@@ -59,11 +59,11 @@ _CHANGED = frozenset(
     (
         *(b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"),
         *(b"trailer", b"transfer-encoding", b"upgrade", b"host", b"content-length", b"expect", b"forwarded", b"via"),
-        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-server"),
-        *(b"x-real-ip", b"x-request-id", b"x-ms-client-request-id", b"authorization", b"max-forwards"),
+        *(b"x-request-id", b"x-ms-client-request-id", b"authorization", b"max-forwards"),
         *(b"x-teal-mirror",),
     )
 )
+_TOLD = [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"]
 _HOP_BY_HOP = frozenset((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te", b"trailer"))
 #: About which no two parsers differ.
 _PLAIN_ANSWER = re.compile(rb"HTTP/1\.1 [2-5][0-9][0-9] [ -~]*\r\n(?:[A-Za-z-]+: [!-~]([ -~]*[!-~])?\r\n)*\r\n")
@@ -249,6 +249,7 @@ def _well_formed(raw: bytes) -> list[Message]:
         framings = message.values(b"content-length") + message.values(b"transfer-encoding")
         assert len(framings) <= 1, f"two framings: {message}"
         assert not {name for name, _ in message.fields} & _HOP_BY_HOP, f"of another hop: {message}"
+        assert [name for name, _ in message.fields if _tells_of_client(name)] == _TOLD, f"a client's word: {message}"
         assert message.values(b"connection") == [b"Upgrade"] * len(message.values(b"upgrade"))
     return reading.messages
 
@@ -271,7 +272,7 @@ def _is_same(sent: Message, received: Message) -> bool:
     changed = _CHANGED | named
 
     def kept(message: Message) -> list[tuple[bytes, bytes]]:
-        return [pair for pair in message.fields if pair[0] not in changed and not pair[0].startswith(b"x-teal-")]
+        return [(name, value) for name, value in message.fields if not (name in changed or _is_the_routers(name))]
 
     return (
         sent.start[0] == received.start[0]
@@ -279,6 +280,16 @@ def _is_same(sent: Message, received: Message) -> bool:
         and sent.body == received.body
         and kept(sent) == kept(received)
     )
+
+
+def _is_the_routers(name: bytes) -> bool:
+    return name.startswith(b"x-teal-") or _tells_of_client(name)
+
+
+def _tells_of_client(name: bytes) -> bool:
+    """Whether a field says whom a request came from, if only to programs that read `_` as `-`."""
+    name = name.replace(b"_", b"-")
+    return name.startswith(b"x-forwarded") or name in (b"forwarded", b"x-real-ip")
 
 
 def _check_answer(raw: bytes, asked: bytes, got: bytes) -> None:
