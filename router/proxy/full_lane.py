@@ -76,11 +76,16 @@ class FullLane:
         return _KEPT if lives_on else CLOSED
 
     def refuse_malformed(
-        self, request: BaseRequest, error: BaseException | None, *, is_head_too_large: bool
+        self, request: BaseRequest, error: BaseException | None, *, is_head_too_large: bool, is_about_head: bool
     ) -> StreamResponse:
-        """Answer bytes that are not a request that we are willing to understand."""
+        """Answer bytes that are not a request that we are willing to understand.
+
+        Args:
+            is_about_head: They begin as a HEAD request does: the answer has no body (RFC 9110, 9.3.2).
+        """
         record = self._new_record(request)
-        record.method = record.protocol = ""
+        record.method = "HEAD" if is_about_head else ""
+        record.protocol = ""
         refused: RouterError
         limits = self._runtime.limits
         if is_head_too_large or isinstance(error, LineTooLong):
@@ -93,7 +98,7 @@ class FullLane:
         self._runtime.record(record)
         return CLOSED
 
-    def refuse_late_head(self, began: float) -> bytes:
+    def refuse_late_head(self, began: float, is_about_head: bool) -> bytes:
         """The answer to a head that does not come to an end; it was due since `began` (monotonic seconds)."""
         runtime = self._runtime
         error = HeadTimeout(runtime.limits.head_timeout_s)
@@ -101,9 +106,10 @@ class FullLane:
             generation=runtime.table.generation,
             began=began,
             request_id=runtime.request_id().decode(),
+            method="HEAD" if is_about_head else "",
             status=error.status,
             reason=error.code,
-            response_bytes=len(error.body),
+            response_bytes=0 if is_about_head else len(error.body),
         )
         runtime.record(record)
         now = runtime.now()
@@ -132,7 +138,7 @@ class FullLane:
         answer = refusal(error, record, now=now, http_date=runtime.http_date(now), closes=closes)
         if request.transport is not None:
             request.transport.write(answer)
-        record.response_bytes = len(error.body)
+        record.response_bytes = 0 if record.method == "HEAD" else len(error.body)
         return not closes
 
 

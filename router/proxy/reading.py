@@ -8,8 +8,10 @@ Rules
   9.3.2): aiohttp 3.14 forgets the requests of a read that ends malformed.
 - Behind chunks there is a new parser: aiohttp 3.14 hands the last trailer to the next request, as its first field.
 - aiohttp bounds each field, not their sum: what has come of a head is counted here.
+- A tab around a transfer coding is a blank (RFC 9110, 5.5): the parser is given one.
 """
 
+import re
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader
@@ -27,6 +29,9 @@ _HELD_BYTES = 64 * 1024
 _NUL = b"\0"
 #: With the end of the line before it.
 _EMPTY_LINE = b"\r\n\r\n"
+_HEAD_METHOD = b"HEAD "
+_CODING = b"transfer-encoding:"
+_CODING_LINE = re.compile(rb"(?:\A|(?<=\n))%b[^\r\n]*" % _CODING, re.IGNORECASE)
 
 
 class Reading(RequestHandler):
@@ -37,6 +42,8 @@ class Reading(RequestHandler):
     """
 
     __slots__ = (
+        "_begun_line",
+        "_first_bytes",
         "_head_bytes",
         "_is_broken",
         "_is_chunked",
@@ -60,6 +67,8 @@ class Reading(RequestHandler):
         self._is_broken = False  # nothing can follow what was no request
         self._head_bytes = 0  # of a head that has not come to its end
         self._surplus = b""  # what has come and is not parsed yet
+        self._first_bytes = b""  # of the newest head, or what was none
+        self._begun_line = b""  # the first bytes of the line of a head that has not come to its end
         self._last_bytes = b""  # that were parsed: an empty line may have begun with them
         self.is_head_too_large = False
 
@@ -74,6 +83,11 @@ class Reading(RequestHandler):
         body = self._newest_body
         is_bare = not self._is_chunked and body.is_eof() and body.total_bytes == 0
         return is_bare and not (self._messages or self.has_begun_next or self._message_tail)
+
+    @property
+    def is_about_head(self) -> bool:
+        """Whether the newest head, or what was none, began as a HEAD request: its answer has no body."""
+        return self._first_bytes == _HEAD_METHOD
 
     def data_received(self, data: bytes) -> None:
         if self._upgraded:  # what comes then is not HTTP
@@ -133,17 +147,33 @@ class Reading(RequestHandler):
         if self._is_chunked and not was_in_body:
             self._is_chunked = False
             self._parser = self._new_parser()
+        if not was_in_body:
+            piece = self._look_at_head(piece)
         self._parse(piece)
         if self._request_count == earlier and not was_in_body and not self._upgraded:
             self._count_head(piece)
         if self._request_count != earlier:
             message, self._newest_body = self._messages[-1]
             self._head_bytes = 0
+            self._begun_line = b""
             if isinstance(message, RawRequestMessage):
                 self._is_chunked = message.chunked
                 self._length = int(message.headers.get("Content-Length", "").lstrip("0") or 0)  # of up to 64 bits
             else:
                 self._is_broken = True
+
+    def _look_at_head(self, piece: bytes) -> bytes:
+        """Note how a head begins; return what the parser gets of it."""
+        if not self._head_bytes:
+            self._first_bytes = piece.lstrip(b"\r\n")[: len(_HEAD_METHOD)]
+        elif len(self._first_bytes) < len(_HEAD_METHOD):
+            self._first_bytes = (self._first_bytes + piece)[: len(_HEAD_METHOD)]
+        begun = self._begun_line
+        _, end, last = piece.rpartition(b"\n")
+        self._begun_line = (last if end else begun + last)[: len(_CODING)]
+        if b"\t" not in piece:
+            return piece
+        return _CODING_LINE.sub(lambda line: line[0].replace(b"\t", b" "), begun + piece)[len(begun) :]
 
     def _parse(self, data: bytes) -> None:
         try:

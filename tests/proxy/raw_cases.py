@@ -85,7 +85,10 @@ REFUSED = (
     Refused("6.3", "coding unknown", HEAD + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS),
     Refused("6.3", "coding quoted", HEAD + b'Transfer-Encoding: "chunked"\r\n\r\n' + CHUNKS),
     Refused("6.3", "coding with VT", HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + CHUNKS),
-    Refused("6.1", "coding with blanks", HEAD + b"Transfer-Encoding: \t chunked \t\r\n\r\n" + CHUNKS),
+    Refused("6.3", "coding with VT behind it", HEAD + b"Transfer-Encoding: chunked\x0b\r\n\r\n" + CHUNKS),
+    Refused("6.3", "coding with NUL", HEAD + b"Transfer-Encoding: chunked\t\x00\r\n\r\n" + CHUNKS),
+    Refused("6.3", "coding with a tab inside", HEAD + b"Transfer-Encoding: chun\tked\r\n\r\n" + CHUNKS),
+    Refused("6.3", "coding and another behind a tab", HEAD + b"Transfer-Encoding: chunked\t,chunked\r\n\r\n" + CHUNKS),
     Refused("6.3", "coding empty", HEAD + b"Transfer-Encoding:\r\n\r\n" + CHUNKS, 501),
     Refused("6.1", "coding twice", HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS),
     Refused(
@@ -164,7 +167,35 @@ REFUSED = (
     Refused("RFC 9110, 9.3.8", "TRACE", HEAD.replace(b"POST", b"TRACE") + b"\r\n", 501),
 )
 
+#: Requests for a head alone, which get no body: it would be taken for the next answer.
+REFUSED_HEADS = tuple(
+    Refused("RFC 9110, 9.3.2", name, raw.replace(b"POST", b"HEAD", 1), status)
+    for name, raw, status in (
+        ("blank in a name", HEAD + b"X A: 1\r\n\r\n", 400),
+        ("a length that is none", HEAD + b"Content-Length: x\r\n\r\n", 400),
+        ("empty lines, and no host", b"\r\n\r\n" + HEAD.replace(b"Host: teal\r\n", b"") + b"\r\n", 400),
+        ("chunk size with text", HEAD + CHUNKED + b"2x\r\n{}\r\n0\r\n\r\n", 400),
+        ("unknown coding", HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS, 501),
+        ("version 2.0", HEAD.replace(b"HTTP/1.1", b"HTTP/2.0") + b"\r\n", 505),
+        ("version 3", HEAD.replace(b"HTTP/1.1", b"HTTP/3.0") + b"\r\n", 400),
+        ("field over the limit", HEAD + b"X-A: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+        ("target over the limit", HEAD.replace(b"/score", b"/" + b"s" * 40_000) + b"\r\n", 431),
+        ("more than 256 fields", HEAD + b"X-A: 1\r\n" * 256 + b"\r\n", 431),
+        ("no endpoint", HEAD.replace(PATH.encode(), b"/x") + b"Connection: close\r\n\r\n", 404),
+    )
+)
+
 FORWARDED = (
+    Forwarded(
+        "RFC 9110, 5.5", "coding with blanks", HEAD + b"Transfer-Encoding: \t chunked \t\r\n\r\n" + CHUNKS, b"{}"
+    ),
+    Forwarded("RFC 9110, 5.5", "coding with a tab", HEAD + b"Transfer-Encoding:chunked\t\r\n\r\n" + CHUNKS, b"{}"),
+    Forwarded(
+        "RFC 9110, 5.5",
+        "coding with tabs in the middle of a head",
+        HEAD + b"X-A: 1\t2\r\ntransfer-encoding:\tCHUNKED\t \t\r\nX-B:\t1\t\r\n\r\n" + CHUNKS,
+        b"{}",
+    ),
     Forwarded("7", "coding in capitals", HEAD + b"TRANSFER-ENCODING: CHUNKED\r\n\r\n" + CHUNKS, b"{}"),
     Forwarded(
         "7.1.1", "chunk extensions", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;a=b;c\r\n{}\r\n0;x\r\n\r\n", b"{}"

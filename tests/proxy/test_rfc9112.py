@@ -11,7 +11,18 @@ import pytest
 
 from tests.proxy.conftest import KEY, PATH, Proxy, anywhere, deployment, endpoint, fields, post
 from tests.proxy.peers import Conversation, answer_ok, echo, says, says_once
-from tests.proxy.raw_cases import CHUNKED, FORWARDED, GARBAGE, HEAD, REFUSED, SMUGGLED, Forwarded, Garbage, Refused
+from tests.proxy.raw_cases import (
+    CHUNKED,
+    FORWARDED,
+    GARBAGE,
+    HEAD,
+    REFUSED,
+    REFUSED_HEADS,
+    SMUGGLED,
+    Forwarded,
+    Garbage,
+    Refused,
+)
 from tests.proxy.waiting import until, until_read
 
 # Requests: sections 2 to 7
@@ -29,6 +40,55 @@ async def test_an_ambiguous_request_is_refused(proxy: Proxy, peer, raw, case: Re
     assert answer.count(b"\r\nx-request-id: ") == 1
     assert b"\r\nconnection: close\r\n" in answer
     assert instance.seen == []
+
+
+@pytest.mark.parametrize("case", REFUSED_HEADS, ids=lambda case: f"{case.section} {case.name}")
+async def test_a_refused_head_request_gets_no_body(proxy: Proxy, raw, case: Refused) -> None:
+    """Though its answer says how long one would be; wherever the request is cut."""
+    proxy.apply(endpoint(anywhere()))
+    for cuts in ((), (2,), (4, 5), (30,)):
+        one = await raw()
+        for begin, stop in zip((0, *cuts), (*cuts, None), strict=True):
+            await one.send(case.raw[begin:stop])
+            await until_read(one.writer)
+        answer = await one.rest()
+        assert answer.startswith(b"HTTP/1.1 %d " % case.status)
+        assert answer.index(b"\r\n\r\n") == len(answer) - 4
+    assert {(line["method"], line["response_payload_size"]) for line in proxy.access_log()} == {("HEAD", 0)}
+
+
+async def test_a_head_request_that_is_malformed_behind_another_gets_no_body(proxy: Proxy, peer, raw) -> None:
+    """And a POST behind a HEAD gets one (RFC 9110, 9.3.2)."""
+    proxy.apply(endpoint(anywhere(await peer(answer_ok))))
+    malformed = HEAD + b"X A: 1\r\n\r\n"
+    behind_post, behind_head = await raw(), await raw()
+    await behind_post.send(post() + malformed.replace(b"POST", b"HEAD"))
+    await behind_post.answer()
+    assert (await behind_post.rest()).endswith(b"\r\n\r\n")
+    await behind_head.send(HEAD.replace(b"POST", b"HEAD") + b"\r\n" + malformed)
+    await behind_head.head()
+    assert (await behind_head.rest()).endswith(b"\r\n\r\nThe request is not well-formed HTTP/1.1.")
+
+
+CODED = (
+    *(f"POST {PATH} HTTP/1.1".encode(), b"Host: teal", b"Transfer-Encoding:\tchunked \t", b"X-A: 1\t2", b""),
+    *(b"2", b"{}", b"0", b"", b""),
+)
+
+
+async def test_a_coding_with_tabs_is_read_however_it_is_cut(proxy: Proxy, peer, raw) -> None:
+    """And a tab in another field goes on as it came (RFC 9110, 5.5)."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(anywhere(instance), auth_mode="none"))
+    one = await raw()
+    coded = b"\r\n".join(CODED)
+    cuts = range(coded.index(b"Transfer") - 2, coded.index(b"{}"))
+    for cut in cuts:
+        await one.send(coded[:cut])
+        await until_read(one.writer)
+        await one.send(coded[cut:])
+        assert (await one.answer())[0] == 200
+    assert [(seen.body, seen.values("x-a")) for seen in instance.seen] == [(b"{}", [b"1\t2"])] * len(cuts)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,21 @@ async def test_an_unfinished_head_is_a_408(proxy: Proxy, peer: StartPeer, raw: O
     assert proxy.runtime.totals.endpoint("").reasons == {"head_timeout": 1}
 
 
+@pytest.mark.parametrize("begun", [b"HEAD /sc", b"HEAD / HTTP/1.1\r\nHost: a\r\nX-"])
+async def test_an_unfinished_head_request_gets_no_body(proxy: Proxy, raw: OpenRaw, begun: bytes) -> None:
+    """As any answer to a HEAD (RFC 9110, 9.3.2)."""
+    proxy.apply(limits=ProxyLimits(head_timeout_s=0.0))
+    client = await raw()
+    await client.send(begun)
+    await until(lambda: proxy.clients.busy_now == 1)
+    proxy.clients.sweep()
+    answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(b"\r\n\r\n")
+    (line,) = proxy.access_log()
+    assert (line["method"], line["response_payload_size"]) == ("HEAD", 0)
+
+
 async def test_an_unfinished_head_after_a_request_is_cut(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
     """Between two requests a connection may end without a word, and nothing is logged."""
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(head_timeout_s=0.0))
