@@ -6,7 +6,10 @@ from typing import Literal
 from router.core.crowd import Crowd
 from router.core.ledger import Claims
 
-ConnectionRefusal = Literal["too_many", "too_many_of_address", "no_descriptors", "no_certificate", "handshake"]
+#: Clients that are answered read the same words in `x-teal-reason`.
+ConnectionRefusal = Literal[
+    "too_many_connections", "too_many_connections_of_address", "no_descriptors", "no_certificate", "handshake"
+]
 ConnectionCut = Literal["head_timeout", "not_read"]
 
 #: Descriptors that are neither a client's nor an instance's: the loop's, the log's, refusals on their way.
@@ -45,17 +48,17 @@ class Admission:
             most_of_one: Of this client, at all proxies together.
         """
         if self.number >= most_here:
-            return "too_many"
+            return "too_many_connections"
         if client and self._by_client.get(client, 0) >= most_of_one:
-            return "too_many_of_address"
+            return "too_many_connections_of_address"
         if not self._places.claim(1, most):
-            return "too_many"
+            return "too_many_connections"
         self._count(client)
         if client and self._crowd is not None:
             others = self._crowd.others(self._seats[client])
             if self._by_client[client] + others > most_of_one:
                 self.leave(client)
-                return "too_many_of_address"
+                return "too_many_connections_of_address"
         return None
 
     def enter(self, client: str) -> None:

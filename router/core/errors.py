@@ -143,6 +143,21 @@ class TooManyConnections(RouterError):
         return (("retry-after", "1"),)
 
 
+class TooManyConnectionsOfAddress(RouterError):
+    """The client's address has all the connections that one may have."""
+
+    status = 503
+    code = "too_many_connections_of_address"
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("The router has no place for another connection of this address.")
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("retry-after", "1"),)
+
+
 class NoDescriptors(RouterError):
     """The process may not open another connection to an instance; nothing was sent, so the client may try again."""
 

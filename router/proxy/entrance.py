@@ -10,15 +10,13 @@ from typing import NamedTuple, cast
 import structlog
 
 from router.core.admission import ConnectionRefusal, affordable_connections, client_of
-from router.core.errors import NoDescriptors, RouterError, TooManyConnections
-from router.core.record import RequestRecord
-from router.core.replies import refusal
+from router.core.errors import NoDescriptors, RouterError, TooManyConnections, TooManyConnectionsOfAddress
 from router.core.stats import count
 from router.core.wire import Encrypt, share
 from router.proxy.clients import Clients
 from router.proxy.fast_connection import FastConnection
 from router.proxy.listener import Accepted
-from router.proxy.refused import RefusedConnection, answer_and_close
+from router.proxy.refused import RefusedConnection, answer_and_close, refuse_unread
 from router.proxy.runtime import Runtime
 from router.proxy.server import ClientConnection
 from router.tls import TlsError, server_context
@@ -169,10 +167,12 @@ class Entrance:
 
     def _refuse(self, connection: socket.socket, reason: ConnectionRefusal) -> None:
         self._count(reason)
+        is_of_address = reason == TooManyConnectionsOfAddress.code
+        error: RouterError = TooManyConnectionsOfAddress() if is_of_address else TooManyConnections()
         if self._is_encrypted or len(self._refused) >= _MAX_WAITED_FOR:
-            self._close(connection, TooManyConnections())
+            self._close(connection, error)
             return
-        refused = RefusedConnection(lambda: self._refusal(TooManyConnections()), self._refused.discard)
+        refused = RefusedConnection(lambda begun: self._refusal(error, begun), self._refused.discard)
         self._refused.add(refused)
         self._connect(_Arrival(connection, refused, self._runtime.now()))
 
@@ -181,13 +181,13 @@ class Entrance:
         if self._is_encrypted:
             connection.close()  # an answer would take a handshake
         else:
-            answer_and_close(connection, self._refusal(error))
+            answer_and_close(connection, lambda begun: self._refusal(error, begun))
 
     def _count(self, reason: ConnectionRefusal) -> None:
         count(self._runtime.totals.process.connections_refused, reason)
 
-    def _refusal(self, error: RouterError) -> bytes:
-        runtime = self._runtime
-        now = runtime.now()
-        record = RequestRecord(generation=runtime.table.generation, began=now, request_id=runtime.request_id().decode())
-        return refusal(error, record, now=now, http_date=runtime.http_date(now), closes=True)
+    def _refusal(self, error: RouterError, begun: bytes) -> bytes:
+        """The answer to a refused client, which has sent `begun`; it is logged, and counted as no request."""
+        answer, record = refuse_unread(self._runtime, error, begun)
+        self._runtime.access_log.write(record, record.began)
+        return answer

@@ -19,6 +19,7 @@ from router.core.replies import refusal
 from router.proxy.ending import end_connection
 from router.proxy.mirror import Mirror
 from router.proxy.persistence import can_go_on
+from router.proxy.refused import begun_method, refuse_unread
 from router.proxy.runtime import Runtime
 from router.proxy.scoring import Scoring
 from router.proxy.unread import reset
@@ -76,15 +77,15 @@ class FullLane:
         return _KEPT if lives_on else CLOSED
 
     def refuse_malformed(
-        self, request: BaseRequest, error: BaseException | None, *, is_head_too_large: bool, is_about_head: bool
+        self, request: BaseRequest, error: BaseException | None, *, is_head_too_large: bool, begun: bytes
     ) -> StreamResponse:
         """Answer bytes that are not a request that we are willing to understand.
 
         Args:
-            is_about_head: They begin as a HEAD request does: the answer has no body (RFC 9110, 9.3.2).
+            begun: The first of them.
         """
         record = self._new_record(request)
-        record.method = "HEAD" if is_about_head else ""
+        record.method = begun_method(begun)
         record.protocol = ""
         refused: RouterError
         limits = self._runtime.limits
@@ -98,22 +99,16 @@ class FullLane:
         self._runtime.record(record)
         return CLOSED
 
-    def refuse_late_head(self, began: float, is_about_head: bool) -> bytes:
-        """The answer to a head that does not come to an end; it was due since `began` (monotonic seconds)."""
-        runtime = self._runtime
-        error = HeadTimeout(runtime.limits.head_timeout_s)
-        record = RequestRecord(
-            generation=runtime.table.generation,
-            began=began,
-            request_id=runtime.request_id().decode(),
-            method="HEAD" if is_about_head else "",
-            status=error.status,
-            reason=error.code,
-            response_bytes=0 if is_about_head else len(error.body),
-        )
-        runtime.record(record)
-        now = runtime.now()
-        return refusal(error, record, now=now, http_date=runtime.http_date(now), closes=True)
+    def refuse_late_head(self, began: float, begun: bytes) -> bytes:
+        """The answer to a head that does not come to an end; it was due since `began` (monotonic seconds).
+
+        Args:
+            begun: Its first bytes.
+        """
+        error = HeadTimeout(self._runtime.limits.head_timeout_s)
+        answer, record = refuse_unread(self._runtime, error, begun, began)
+        self._runtime.record(record)
+        return answer
 
     def _new_record(self, request: BaseRequest) -> RequestRecord:
         runtime = self._runtime

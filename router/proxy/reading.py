@@ -29,7 +29,7 @@ _HELD_BYTES = 64 * 1024
 _NUL = b"\0"
 #: With the end of the line before it.
 _EMPTY_LINE = b"\r\n\r\n"
-_HEAD_METHOD = b"HEAD "
+_FIRST_BYTES = len(b"HEAD ")
 _CODING = b"transfer-encoding:"
 _CODING_LINE = re.compile(rb"(?:\A|(?<=\n))%b[^\r\n]*" % _CODING, re.IGNORECASE)
 
@@ -85,9 +85,9 @@ class Reading(RequestHandler):
         return is_bare and not (self._messages or self.has_begun_next or self._message_tail)
 
     @property
-    def is_about_head(self) -> bool:
-        """Whether the newest head, or what was none, began as a HEAD request: its answer has no body."""
-        return self._first_bytes == _HEAD_METHOD
+    def first_bytes(self) -> bytes:
+        """Of the newest head, or what was none: as many as tell a HEAD request, whose answer has no body."""
+        return self._first_bytes
 
     def data_received(self, data: bytes) -> None:
         if self._upgraded:  # what comes then is not HTTP
@@ -165,9 +165,9 @@ class Reading(RequestHandler):
     def _look_at_head(self, piece: bytes) -> bytes:
         """Note how a head begins; return what the parser gets of it."""
         if not self._head_bytes:
-            self._first_bytes = piece.lstrip(b"\r\n")[: len(_HEAD_METHOD)]
-        elif len(self._first_bytes) < len(_HEAD_METHOD):
-            self._first_bytes = (self._first_bytes + piece)[: len(_HEAD_METHOD)]
+            self._first_bytes = piece.lstrip(b"\r\n")[:_FIRST_BYTES]
+        elif len(self._first_bytes) < _FIRST_BYTES:
+            self._first_bytes = (self._first_bytes + piece)[:_FIRST_BYTES]
         begun = self._begun_line
         _, end, last = piece.rpartition(b"\n")
         self._begun_line = (last if end else begun + last)[: len(_CODING)]

@@ -96,7 +96,7 @@ class ClientConnection(EndingConnection):
         if self._messages:
             return  # what was kept back is no head, and gets its answer
         if self._is_new and self._has_begun_head and self.transport is not None:
-            self.transport.write(self._lane.refuse_late_head(self._head_since, self.is_about_head))
+            self.transport.write(self._lane.refuse_late_head(self._head_since, self.first_bytes))
             count(self._runtime.totals.process.connections_cut, "head_timeout")
             self.force_close()
         else:
@@ -216,7 +216,7 @@ class ClientConnection(EndingConnection):
     ) -> StreamResponse:
         self._owe_nothing()
         answer = self._lane.refuse_malformed(
-            request, exc, is_head_too_large=self.is_head_too_large, is_about_head=self.is_about_head
+            request, exc, is_head_too_large=self.is_head_too_large, begun=self.first_bytes
         )
         self._idle_since = self._runtime.now()
         self.end()

@@ -32,7 +32,7 @@ def totals() -> Totals:
     churn.reasons = {"key_auth_access_denied": 7}
     churn.deployments["blue"] = blue
     process = ProcessStats(connections=12, connections_opened=34, access_log_dropped=5)
-    process.max_connections, process.connections_refused = 50, {"too_many": 3}
+    process.max_connections, process.connections_refused = 50, {"too_many_connections": 3}
     process.connections_cut = {"head_timeout": 4}
     return Totals(endpoints={"churn": churn, "": EndpointStats(refused={404: 2})}, process=process)
 
@@ -121,7 +121,7 @@ def samples() -> Samples:
         ("teal_connections", {}, 12),
         ("teal_max_connections", {}, 50),
         ("teal_connections_opened_total", {}, 34),
-        ("teal_connections_refused_total", {"reason": "too_many"}, 3),
+        ("teal_connections_refused_total", {"reason": "too_many_connections"}, 3),
         ("teal_connections_cut_total", {"reason": "head_timeout"}, 4),
         ("teal_access_log_dropped_total", {}, 5),
         ("teal_connections_refused_total", {"reason": "no_descriptors"}, 0),

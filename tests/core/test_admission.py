@@ -23,7 +23,7 @@ def test_a_client_may_connect_while_there_is_room() -> None:
     """Up to the limit in all, whoever the others are."""
     door = admission()
     assert [admit(door, client, most=3) for client in ("10.0.0.1", "10.0.0.2", "")] == [None, None, None]
-    assert admit(door, "10.0.0.3", most=3) == "too_many"
+    assert admit(door, "10.0.0.3", most=3) == "too_many_connections"
     door.leave("10.0.0.2")
     assert admit(door, "10.0.0.3", most=3) is None
 
@@ -31,7 +31,7 @@ def test_a_client_may_connect_while_there_is_room() -> None:
 def test_one_client_may_not_take_the_room_of_all() -> None:
     """Up to the limit of its own; others do not feel it."""
     door = admission()
-    assert [admit(door, "10.0.0.1", most_of_one=2) for _ in range(3)] == [None, None, "too_many_of_address"]
+    assert [admit(door, "10.0.0.1", most_of_one=2) for _ in range(3)] == [None, None, "too_many_connections_of_address"]
     assert admit(door, "10.0.0.2", most_of_one=2) is None
     door.leave("10.0.0.1")
     assert admit(door, "10.0.0.1", most_of_one=2) is None
@@ -40,13 +40,13 @@ def test_one_client_may_not_take_the_room_of_all() -> None:
 def test_a_client_without_address_has_no_limit_of_its_own() -> None:
     """Whoever comes over a Unix socket is counted with all others only."""
     door = admission()
-    assert [admit(door, "", most=2, most_of_one=1) for _ in range(3)] == [None, None, "too_many"]
+    assert [admit(door, "", most=2, most_of_one=1) for _ in range(3)] == [None, None, "too_many_connections"]
 
 
 def test_a_process_has_no_more_clients_than_it_has_descriptors_for() -> None:
     """However much room there is with the others."""
     door = admission()
-    assert [admit(door, most_here=1) for _ in range(2)] == [None, "too_many"]
+    assert [admit(door, most_here=1) for _ in range(2)] == [None, "too_many_connections"]
 
 
 def test_a_client_that_left_is_forgotten() -> None:
@@ -61,7 +61,7 @@ def test_one_that_is_there_already_is_counted_whatever_the_limit() -> None:
     """It takes a place from those that come later."""
     door = admission()
     door.enter("10.0.0.1")
-    assert admit(door, "10.0.0.2", most=1) == "too_many"
+    assert admit(door, "10.0.0.2", most=1) == "too_many_connections"
 
 
 def test_the_limit_holds_for_the_sum_of_all_proxies() -> None:
@@ -69,10 +69,10 @@ def test_the_limit_holds_for_the_sum_of_all_proxies() -> None:
     proxies = Proxies(2)
     first, second = (Admission(ledger.row(CONNECTIONS)) for ledger in proxies.ledgers)
     assert [admit(first, most=3) for _ in range(3)] == [None, None, None]
-    assert admit(second, most=3) == "too_many"
+    assert admit(second, most=3) == "too_many_connections"
     first.leave("")
     assert admit(second, most=3) is None
-    assert admit(first, most=3) == "too_many"
+    assert admit(first, most=3) == "too_many_connections"
 
 
 def test_what_is_refused_for_another_reason_takes_no_place() -> None:
@@ -80,7 +80,7 @@ def test_what_is_refused_for_another_reason_takes_no_place() -> None:
     proxies = Proxies(2)
     first, second = (Admission(ledger.row(CONNECTIONS)) for ledger in proxies.ledgers)
     admit(first, "10.0.0.1", most=2, most_of_one=1)
-    assert admit(first, "10.0.0.1", most=2, most_of_one=1) == "too_many_of_address"
+    assert admit(first, "10.0.0.1", most=2, most_of_one=1) == "too_many_connections_of_address"
     assert admit(second, "10.0.0.2", most=2) is None
 
 
@@ -122,10 +122,13 @@ def test_the_limit_of_one_client_holds_for_all_proxies() -> None:
     proxies = Proxies(2)
     one, other = (Admission(ledger.row(CONNECTIONS), Crowd(memory, ledger.slot, 2)) for ledger in proxies.ledgers)
     assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other, other)] == [None, None, None]
-    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == ["too_many_of_address"] * 2
+    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == ["too_many_connections_of_address"] * 2
     assert admit(one, "10.0.0.2", most_of_one=3) is None
     assert admit(one, most_of_one=1) is None
     other.leave("10.0.0.1")
-    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == [None, "too_many_of_address"]
+    assert [admit(door, "10.0.0.1", most_of_one=3) for door in (one, other)] == [
+        None,
+        "too_many_connections_of_address",
+    ]
     assert (one.number, other.number) == (4, 1)
     assert repr(other) == "Admission(1 connections of 1 clients)"

@@ -95,7 +95,7 @@ def filled() -> Totals:
     process.connections, process.connections_opened, process.access_log_dropped = 6, 9, 1
     process.mirror_held_bytes, process.gc_pauses = 100, 3
     process.max_connections = 50
-    count(process.connections_refused, "too_many")
+    count(process.connections_refused, "too_many_connections")
     count(process.connections_cut, "not_read")
     return totals
 
@@ -114,7 +114,7 @@ def test_totals_of_two_processes_add_up() -> None:
     assert blue.reasons == {"upstream_reset": 2}
     assert (blue.in_flight, blue.queued, blue.duration.sum_s, sum(blue.mirror_duration.counts)) == (8, 2, 1.0, 2)
     assert (total.process.connections, total.process.connections_opened, total.process.gc_pauses) == (12, 18, 3)
-    assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many": 2})
+    assert (total.process.max_connections, total.process.connections_refused) == (100, {"too_many_connections": 2})
     assert total.process.connections_cut == {"not_read": 2}
 
 
@@ -159,7 +159,7 @@ def test_what_a_process_had_in_hand_ends_with_it() -> None:
     process = base.process
     assert (process.connections, process.mirror_held_bytes) == (0, 0)
     assert (process.connections_opened, process.access_log_dropped) == (9, 1)
-    assert (process.max_connections, process.connections_refused) == (0, {"too_many": 1})
+    assert (process.max_connections, process.connections_refused) == (0, {"too_many_connections": 1})
 
 
 def test_series_of_removed_names_are_forgotten() -> None:

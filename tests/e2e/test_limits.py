@@ -70,7 +70,7 @@ async def test_few_descriptors_are_no_reason_to_fail(
             await teal.said('"daemon.serving"')
         await teal.counted("teal_max_connections", 96)
         clients = [await connected(teal) for _ in range(400)]
-        await teal.counted('teal_connections_refused_total{reason="too_many"}', 304)
+        await teal.counted('teal_connections_refused_total{reason="too_many_connections"}', 304)
         statuses = await asyncio.gather(*(status_of(*client) for client in clients))
         assert statuses[:96] == [200] * 96
         assert set(statuses[96:]) <= {0, 503}

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from router.core.wire import ProxyLimits
 from router.proxy.listener import Listener
-from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, fields, post
 from tests.proxy.peers import Peer, answer_ok
 from tests.proxy.waiting import answer_when, until
 
@@ -32,15 +32,16 @@ async def test_a_connection_over_the_limit_is_answered_503(proxy: Proxy, peer: S
     assert b"x-teal-reason: too_many_connections" in head
     assert b"retry-after: 1" in head
     assert b"connection: close" in head
+    assert proxy.runtime.totals.endpoint("").reasons == {}
     assert await third.rest() == b""
     for client in (first, second):
         await client.send(post())
         assert (await client.answer())[0] == 200
-    assert refused(proxy) == {"too_many": 1}
+    assert refused(proxy) == {"too_many_connections": 1}
     assert len(one.seen) == 2
 
 
-def test_a_client_that_takes_the_last_descriptor_is_told_so(proxy: Proxy) -> None:
+async def test_a_client_that_takes_the_last_descriptor_is_told_so(proxy: Proxy) -> None:
     """It is answered before anybody waits for it, and may come again."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -70,12 +71,13 @@ async def test_one_address_may_not_have_all_places(proxy: Proxy, peer: StartPeer
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=limits)
     greedy = [await raw() for _ in range(3)]
     await greedy[2].send(post())
-    assert (await greedy[2].answer())[0] == 503
+    status, head, _ = await greedy[2].answer()
+    assert (status, fields(head)[b"x-teal-reason"]) == (503, b"too_many_connections_of_address")
     other = RawClient(*await asyncio.open_connection("127.0.0.1", proxy.port, local_addr=("127.0.0.2", 0)))
     await other.send(post())
     assert (await other.answer())[0] == 200
     await other.close()
-    assert refused(proxy) == {"too_many_of_address": 1}
+    assert refused(proxy) == {"too_many_connections_of_address": 1}
 
 
 async def test_a_trusted_proxy_has_no_limit_of_its_own(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
@@ -137,7 +139,7 @@ async def test_a_flood_of_refused_connections_costs_little(proxy: Proxy, peer: S
     await healthy.send(post())
     assert (await healthy.answer())[0] == 200
     flood = [await raw() for _ in range(300)]
-    await until(lambda: refused(proxy) == {"too_many": 300})
+    await until(lambda: refused(proxy) == {"too_many_connections": 300})
     assert repr(proxy.entrance) == "Entrance(0 arriving, 32 refused)"
     await healthy.send(post())
     assert (await healthy.answer())[0] == 200
@@ -145,6 +147,19 @@ async def test_a_flood_of_refused_connections_costs_little(proxy: Proxy, peer: S
     assert sum(answer.startswith(b"HTTP/1.1 503 ") for answer in answers) == 268
     assert answers.count(b"") == 32
     assert proxy.clients.open_now == 1
+
+
+async def test_a_refused_connection_that_was_answered_is_logged(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
+    """A line for each, whether it was waited for or not; none for those that were closed without an answer."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(max_connections=1))
+    flood = [await raw() for _ in range(41)]
+    await until(lambda: refused(proxy) == {"too_many_connections": 40})
+    answers = [await client.rest() for client in flood[33:]]
+    said = {fields(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")[b"x-request-id"].decode() for answer in answers}
+    lines = proxy.access_log()
+    assert {line["x_request_id"] for line in lines} == said
+    assert {(line["response_code"], line["response_code_reason"]) for line in lines} == {(503, "too_many_connections")}
+    assert len(lines) == 8
 
 
 async def test_a_refused_client_is_not_waited_for_long(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
@@ -197,11 +212,17 @@ async def test_the_log_tells_of_refusals_now_and_then(proxy: Proxy, peer: StartP
     proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(max_connections=1))
     for _ in range(3):
         await raw()
-    await until(lambda: refused(proxy) == {"too_many": 2})
+    await until(lambda: refused(proxy) == {"too_many_connections": 2})
     with capture_logs() as lines:
         proxy.entrance.sweep()
         await raw()
-        await until(lambda: refused(proxy) == {"too_many": 3})
+        await until(lambda: refused(proxy) == {"too_many_connections": 3})
         proxy.entrance.sweep()
-    expected = {"event": "connections.refused", "log_level": "warning", "open": 1, "limit": 1, "too_many": 2}
+    expected = {
+        "event": "connections.refused",
+        "log_level": "warning",
+        "open": 1,
+        "limit": 1,
+        "too_many_connections": 2,
+    }
     assert lines == [expected]

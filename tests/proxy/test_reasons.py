@@ -1,11 +1,13 @@
 """Every answer that the router itself gives says why in one word: to its client, in the log, and in the metrics."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.core.errors import RouterError
 from router.core.table import DeploymentSpec, InstanceSpec
@@ -114,8 +116,13 @@ REFUSALS = {
         raw=_post(), status=502, reason="internal_error", blue={"instances": (InstanceSpec(address="ftp://x"),)}
     ),
 }
-#: Told elsewhere: what takes a process without descriptors, what nobody is answered, and what is no refusal.
-ELSEWHERE = {"no_descriptors", "too_many_connections", "answer_timeout", "client_stalled", "max_forwards", "not_found"}
+#: Limits for which the second connection of an address is one too many.
+REFUSED_CONNECTIONS = {
+    "too_many_connections": ProxyLimits(max_connections=1),
+    "too_many_connections_of_address": ProxyLimits(max_connections_per_address=1),
+}
+#: Told elsewhere: what nobody is answered, and what is no refusal.
+ELSEWHERE = {"answer_timeout", "client_stalled", "max_forwards", "not_found"}
 
 
 def _blue(peer: Peer, refusal: Refusal) -> DeploymentSpec:
@@ -144,10 +151,57 @@ async def test_a_refusal_says_why(proxy: Proxy, peer: StartPeer, raw: OpenRaw, r
     assert [reasons for reasons in counted if reasons] == [{refusal.reason: 1}]
 
 
+@pytest.mark.parametrize("reason", REFUSED_CONNECTIONS)
+async def test_a_refused_connection_says_why(proxy: Proxy, raw: OpenRaw, reason: str) -> None:
+    """It is one of the refused connections, not of the requests that failed: nobody has read any."""
+    proxy.apply(endpoint(deployment("blue")), limits=REFUSED_CONNECTIONS[reason])
+    await raw()
+    client = await raw()
+    await client.send(post())
+    _, head, _ = await client.answer()
+    _check_told(proxy, head, reason)
+
+
+async def test_a_connection_without_a_descriptor_says_why(proxy: Proxy) -> None:
+    """The same."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        proxy.entrance.refuse_exhausted(ours)
+        _check_told(proxy, theirs.recv(4096), "no_descriptors")
+
+
+async def test_a_refused_connection_that_asks_for_a_head_gets_no_body(proxy: Proxy, raw: OpenRaw) -> None:
+    """Whether it is waited for or not (RFC 9110, 9.3.2)."""
+    proxy.apply(limits=REFUSED_CONNECTIONS["too_many_connections"])
+    await raw()
+    client = await raw()
+    await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        proxy.entrance.refuse_exhausted(ours)
+        answers = [await client.rest(), theirs.recv(4096)]
+    assert [answer.index(b"\r\n\r\n") - len(answer) for answer in answers] == [-4, -4]
+    assert [(line["method"], line["response_payload_size"]) for line in proxy.access_log()] == [("HEAD", 0)] * 2
+
+
+def _check_told(proxy: Proxy, head: bytes, reason: str) -> None:
+    told = fields(head)
+    assert told[b"x-teal-reason"].decode() == reason
+    (line,) = proxy.access_log()
+    assert (line["response_code"], line["response_code_reason"], line["endpoint_name"]) == (503, reason, "")
+    assert line["x_request_id"].encode() == told[b"x-request-id"]
+    assert proxy.runtime.totals.process.connections_refused == {reason: 1}
+    with capture_logs() as lines:
+        proxy.entrance.sweep()
+    assert [(event["event"], event[reason]) for event in lines] == [("connections.refused", 1)]
+
+
 def test_every_reason_is_tried() -> None:
     """What the router may answer is above, or has a test of its own."""
     known = {kind.code for kind in _kinds(RouterError)}
-    assert known == {refusal.reason for refusal in REFUSALS.values()} | ELSEWHERE
+    connections = {*REFUSED_CONNECTIONS, "no_descriptors"}
+    assert known == {refusal.reason for refusal in REFUSALS.values()} | connections | ELSEWHERE
 
 
 def _kinds(base: type[RouterError]) -> set[type[RouterError]]:

@@ -270,7 +270,7 @@ async def test_handshakes_count_as_connections(
     healthy = await tls()
     late = await raw()
     assert await late.rest() == b""
-    assert refused(proxy) == {"too_many": 1}
+    assert refused(proxy) == {"too_many_connections": 1}
     await silent[0].close()
     await until(lambda: proxy.clients.open_now == 2)
     second = await tls()
