@@ -131,6 +131,7 @@ def run_requests(loop: Loop, data: bytes) -> None:
     _agree(fast, full)
     sent = [message for raw in fast.instance for message in _well_formed(raw)]
     _check_forwarded(sent, b"".join(pieces))
+    _check_head_request(b"".join(pieces), fast.client)
 
 
 def run_answers(loop: Loop, data: bytes) -> None:
@@ -265,6 +266,13 @@ def _check_forwarded(sent: list[Message], raw: bytes) -> None:
         if message.values(b"upgrade"):
             assert message is sent[-1], "a request behind a switch"
             assert raw.endswith(b"\r\n\r\n"), "bytes behind a switch"
+
+
+def _check_head_request(raw: bytes, got: bytes) -> None:
+    """What follows the head of an answer to HEAD is another answer, well-formed or not as the request may be."""
+    if raw.lstrip(b"\r\n").startswith(b"HEAD "):
+        rest = got.partition(b"\r\n\r\n")[2]
+        assert not rest or rest.startswith(b"HTTP/1.1 "), f"a body for HEAD: {got!r}"
 
 
 def _is_same(sent: Message, received: Message) -> bool:
