@@ -276,7 +276,8 @@ def read_answer(headers: RawHeaders) -> AnswerFields:
             elif role == Role.DATE:
                 has_date = True
         elif len(name) == 17 and name.lower() == b"transfer-encoding":
-            if is_chunked or value.lower() != b"chunked":  # the parser leaves any other coding in place
+            # The parser leaves any other coding in place, and blanks behind a value, but takes them for what they are.
+            if is_chunked or value.rstrip(b" ").lower() != b"chunked":
                 raise ValueError(f"transfer coding {value!r}")
             is_chunked = True
         elif len(name) == 10 and name.lower() == b"connection":

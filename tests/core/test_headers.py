@@ -272,6 +272,7 @@ def test_single_is_the_first_of_its_name() -> None:
     [
         ([(b"CONTENT-LENGTH", b"3"), (b"date", b"today")], 3, False, True),
         ([(b"transfer-encoding", b"Chunked")], None, True, False),
+        ([(b"transfer-encoding", b"chunked  ")], None, True, False),
         ([(b"X-A", b"1")], None, False, False),
     ],
 )
@@ -283,7 +284,7 @@ def test_an_answer_says_how_it_is_framed(
     assert (fields.length, fields.is_chunked, fields.has_date) == (length, is_chunked, has_date)
 
 
-@pytest.mark.parametrize("values", [[b"gzip, chunked"], [b"gzip"], [b"chunked", b"chunked"]])
+@pytest.mark.parametrize("values", [[b"gzip, chunked"], [b"gzip"], [b"chunked", b"chunked"], [b"chunked\t"]])
 def test_an_answer_in_another_coding_is_refused(values: list[bytes]) -> None:
     """The parser takes chunks away and leaves any other coding where it is."""
     with pytest.raises(ValueError, match="transfer coding"):
