@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.proxy.conftest import KEY, PATH, post
-from tests.proxy.raw_cases import FORWARDED, GARBAGE, REFUSED, SMUGGLED
+from tests.proxy.raw_cases import FORWARDED, GARBAGE, REFUSED, REFUSED_HEADS, SMUGGLED
 from tests.proxy.test_lanes_agree import ANSWERS
 from tests.proxy.upgrades import SWITCHED, get
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 2048
 
 def requests() -> Iterator[bytes]:
     """What clients send, whole and cut."""
-    cases = [case.raw for case in (*REFUSED, *FORWARDED)]
+    cases = [case.raw for case in (*REFUSED, *REFUSED_HEADS, *FORWARDED)]
     plain = post(b"{}", "Content-Type: application/json", "x-ms-client-request-id: a b")
     cases += [plain, plain + plain, plain + SMUGGLED, get(), get() + b"x", post(b"{}", "Expect: 100-continue")]
     cases += [post(key="wrong"), post(path="/nothing"), post(path=PATH + "?q=%20"), post(b"{}", f"X-Key: {KEY}")]
