@@ -2,8 +2,9 @@
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from router.control.admin_socket import SocketTaken, listen_at
+from router.control.admin_caller import CallerLimits
+from router.control.admin_door import Door
+from router.control.admin_socket import SocketTaken, listen_at, listen_on
 from router.control.api.mount import mount
 from router.control.api.routes import MAX_BODY_BYTES, Route
 from router.control.metrics import MetricsSource, render
@@ -49,11 +52,13 @@ class AdminAddresses:
         socket: Path of the Unix socket; its file mode is all the protection it needs.
         http: TCP address, or None for none.
         token_file: Holds the bearer token that the TCP address asks for.
+        limits: Of the callers of each.
     """
 
     socket: Path
     http: HostPort | None = None
     token_file: Path | None = None
+    limits: CallerLimits = field(default_factory=CallerLimits)
 
 
 class AdminSite:
@@ -83,7 +88,8 @@ class AdminSite:
         self._routes = routes
         self._threads = Threads("metrics", limit=_MOST_SCRAPES, busy=f"{_MOST_SCRAPES} scrapes are under way")
         self._runners: list[web.AppRunner] = []
-        self._local: asyncio.Server | None = None
+        self._doors: list[Door] = []
+        self._has_socket = False
         self.port: int | None = None  # that was bound, when the address asked for any
 
     async def start(self) -> None:
@@ -103,9 +109,11 @@ class AdminSite:
 
     async def stop(self) -> None:
         """Stop listening, give answers that are being sent a moment, and remove the socket's file."""
-        if self._local is not None:
-            self._local.close()
-            self._local = None
+        for door in self._doors:
+            door.close()
+        self._doors.clear()
+        if self._has_socket:
+            self._has_socket = False
             self._addresses.socket.unlink(missing_ok=True)
         runners, self._runners = self._runners, []
         await asyncio.gather(*(runner.cleanup() for runner in runners))
@@ -114,18 +122,16 @@ class AdminSite:
         guard = _Guard(address.host, _read_token(self._addresses.token_file))
         app = web.Application(middlewares=[guard.middleware], client_max_size=MAX_BODY_BYTES)
         mount(app, self._routes, is_trusted=guard.asks_for_token)
-        runner = await self._run(app, is_trusted=guard.asks_for_token)
-        site = web.TCPSite(runner, address.host, address.port)
+        shown = f"admin.http: {address.host}:{address.port}"
         try:
-            await site.start()
+            listeners = await asyncio.to_thread(listen_on, address.host, address.port)
         except OSError as error:
-            shown = f"admin.http: {address.host}:{address.port}"
             if error.errno == errno.EADDRINUSE:
                 raise AdminAddressInUse(
                     f"{shown} is in use by another program; stop it, or choose another address"
                 ) from error
             raise AdminError(f"{shown} cannot be listened on: {error.strerror or error}") from error
-        self.port = runner.addresses[0][1]
+        self.port = (await self._open("admin.http", app, listeners, is_trusted=guard.asks_for_token)).port
 
     async def _start_local(self, path: Path) -> None:
         try:
@@ -137,9 +143,16 @@ class AdminSite:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         mount(app, self._routes, is_trusted=True)
         app.router.add_post("/reload", self._serve_reload)
-        runner = await self._run(app, is_trusted=True)
+        self._has_socket = True
+        await self._open(path.name, app, [listener], is_trusted=True)
+
+    async def _open(self, name: str, app: web.Application, listeners: list[socket.socket], *, is_trusted: bool) -> Door:
+        runner = await self._run(app, is_trusted=is_trusted)
         assert runner.server is not None
-        self._local = await asyncio.get_running_loop().create_unix_server(runner.server, sock=listener)
+        door = Door(name, listeners, runner.server, self._addresses.limits)
+        door.start()
+        self._doors.append(door)
+        return door
 
     async def _run(self, app: web.Application, *, is_trusted: bool) -> web.AppRunner:
         app.router.add_get("/", _serve_page)

@@ -1,5 +1,6 @@
-"""The Unix socket below the state directory over which the command line talks to the daemon."""
+"""The sockets of the admin site: that below the state directory for the command line, and those of a TCP address."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 _LONGEST_ADDRESS_BYTES = 107  # sun_path holds 108, the last of them 0
 _MODE = 0o660
-_BACKLOG = 16
+_BACKLOG = 4096  # callers of a Unix socket are not kept waiting for a place in it, but refused
 
 
 class SocketTaken(Exception):
@@ -43,6 +44,29 @@ def listen_at(path: Path) -> socket.socket:
     return listener
 
 
+def listen_on(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets for every address that `host` names and this machine has.
+
+    Raises:
+        OSError: there is none, or another process listens on one.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            listeners.append(_listen_on(socket.AddressFamily(family), address))
+        except OSError as error:
+            if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                for listener in listeners:
+                    listener.close()
+                raise
+            missing = error
+    if not listeners and missing is not None:
+        raise missing
+    return listeners
+
+
 def connect_to(path: Path, timeout_s: float) -> socket.socket:
     """A connection to the daemon that listens at `path`.
 
@@ -58,6 +82,21 @@ def connect_to(path: Path, timeout_s: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _listen_on(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
 
 
 def _remove_stale(path: Path) -> None:

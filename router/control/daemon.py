@@ -16,7 +16,7 @@ import structlog
 import uvloop
 
 from router import __version__, descriptors, logs
-from router.control.admin import AdminAddresses, AdminError, AdminSite
+from router.control.admin import AdminError, AdminSite
 from router.control.admin_socket import socket_path
 from router.control.api.asset_routes import AssetRoutes, ContentRoutes
 from router.control.api.config_routes import ConfigRoutes
@@ -45,6 +45,7 @@ from router.control.proxies import Proxies
 from router.control.reloads import Reloads
 from router.control.start import (
     StartError,
+    admin_addresses,
     last_good,
     nothing_to_serve,
     proxy_arguments,
@@ -195,9 +196,7 @@ class Daemon:
         config = start.loaded.config
         commands, applier = self._commands, self._applier
         return AdminSite(
-            AdminAddresses(
-                socket=socket_path(start.state_dir), http=config.admin.address, token_file=config.admin.token_file
-            ),
+            admin_addresses(config.admin, start.state_dir),
             status=self.status,
             metrics=self._metrics,
             readiness=self._unready,

@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 from router import compiled
+from router.control.admin import AdminAddresses
+from router.control.admin_caller import CallerLimits
+from router.control.admin_socket import socket_path
 from router.control.config.load import ConfigError, Loaded, load_config, load_content
-from router.control.config.schema import RouterConfig
+from router.control.config.schema import AdminConfig, RouterConfig
 from router.control.config.watch import Changed, FileEvent, current
 from router.control.history import ConfigHistory
 from router.control.options import ServeOptions
@@ -69,6 +72,17 @@ def proxy_arguments(config: RouterConfig) -> list[str]:
     if style == "auto":
         style = "console" if os.isatty(sys.stdout.fileno()) else "json"
     return ["--log-format", style, "--log-level", config.log.level]
+
+
+def admin_addresses(admin: AdminConfig, state_dir: Path) -> AdminAddresses:
+    """Where the admin site is, and what its callers may take."""
+    limits = CallerLimits(
+        max_connections=admin.max_connections,
+        head_s=admin.head_timeout_s,
+        body_s=admin.body_timeout_s,
+        idle_s=admin.idle_timeout_s,
+    )
+    return AdminAddresses(socket=socket_path(state_dir), http=admin.address, token_file=admin.token_file, limits=limits)
 
 
 def start_facts(config: RouterConfig) -> dict[str, object]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from tests.e2e.cli import Cli
 from tests.e2e.conftest import READY_S, Teal, running
 from tests.e2e.project import Project, Upstream, ask, until
 
@@ -118,3 +119,51 @@ async def test_the_room_of_a_killed_proxy_is_free(serve, project: Project, upstr
         await reader.read()  # until the end
     assert await asked_in_turn(teal, clients, 3) == [200, 200, 503]
     await close(clients)
+
+
+async def test_callers_of_the_admin_socket_keep_nobody_from_it(
+    project: Project, upstreams: list[Upstream], tmp_path: Path
+) -> None:
+    """With `ulimit -n 256` and 400 who never finish a request: commands work, and a killed worker is replaced."""
+    project.endpoint["deployments"]["blue"] = project.worker("blue")
+    state_dir = tmp_path / "state"
+    async with running(project.save(), state_dir, under=WITH_256_DESCRIPTORS) as teal, Crowd(state_dir, 400):
+        async with asyncio.timeout(READY_S):
+            await teal.said('"daemon.serving"')
+        said = await Cli(state_dir, tmp_path).done("status -o json")
+        assert said.data["endpoints"][0]["name"] == "churn"
+        seen = len(teal.lines)
+        os.kill(teal.events("worker.started")[0]["pid"], signal.SIGKILL)
+        await teal.said(r'"worker\.ready"', after=seen)
+        assert (await ask(f"{said.data['base_url']}/api/v1/endpoint/churn/score")).text == '"blue"'
+        assert psutil.Process(teal.process.pid).num_fds() < 128
+        assert teal.events("worker.not_watched") == []
+        assert await teal.stop() == 0
+
+
+class Crowd:
+    """Callers of the admin socket who begin a request and never finish it; who is cut comes again."""
+
+    def __init__(self, state_dir: Path, number: int) -> None:
+        self._path = state_dir / "run" / "admin.sock"
+        self._number = number
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> None:
+        self._tasks = [asyncio.create_task(self._call(), name=f"caller-{each}") for each in range(self._number)]
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _call(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # no place in its queue; or nobody is there, yet or any more
+                reader, writer = await asyncio.open_unix_connection(self._path)
+                try:
+                    writer.write(b"GET /status HTTP/1.1\r\nHost: teal\r\nX-More: ")
+                    await reader.read()
+                finally:
+                    writer.close()
+            await asyncio.sleep(0.1)

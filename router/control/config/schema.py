@@ -69,6 +69,18 @@ class AdminConfig(Config):
         default=None,
         description="File with the bearer token that the address asks for; needed when it is not loopback.",
     )
+    max_connections: int = Field(
+        default=64,
+        ge=4,
+        description="Callers at a time, of the address and of the admin socket each; less where descriptors are few.",
+    )
+    head_timeout_s: PositiveSeconds = Field(
+        default=10, description="Seconds a caller may take to send a request's head. Past it: 408."
+    )
+    body_timeout_s: PositiveSeconds = Field(
+        default=30, description="Seconds a body may be silent, or behind 1024 bytes per second in all. Past it: 408."
+    )
+    idle_timeout_s: PositiveSeconds = Field(default=75, description="Seconds a connection is kept between requests.")
 
     @property
     def address(self) -> HostPort | None:
