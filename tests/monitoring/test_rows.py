@@ -2,13 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.cli.commands import COMMANDS
 from router.control.admin import NOT_READY
+from router.control.config.schema import json_schema
 from router.control.refusal import Refusal
 from router.core.errors import RouterError
 from tests.monitoring.files import ROOT, alerts
@@ -18,6 +20,35 @@ ALERTS, REASONS, EVENTS = SECTION.split("\n#### ")[1:]
 _LEVELS = frozenset({"warning", "error", "exception", "critical"})
 _WORD = re.compile(r"`([\w.]+)`")
 _COMMAND = re.compile(r"`teal ([a-z][\w -]*?)(?: [A-Z]| -|`)")
+
+#: What a field of the file looks like, with or without a value; `LimitNOFILE=`, `run()` and commands do not.
+_FIELD = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)(?::.*)?")
+_PROGRAMS = frozenset({"df", "dmesg", "top"})
+_FIELDS_OF_THE_LOG = frozenset({"error", "exit_status", "hint", "is_stopped", "outcome", "reason"})
+
+
+def advice(section: str) -> list[list[str]]:
+    """What is marked as code in the last column, by row."""
+    rows = [re.split(r"(?<!\\)\|", line) for line in section.splitlines() if line.startswith("| `")]
+    return [re.findall(r"`([^`]+)`", row[3]) for row in rows]
+
+
+def advised_fields() -> set[str]:
+    """The fields of the file that an operator is told to set: all that looks like one and is nothing else."""
+    others = {*_PROGRAMS, *_FIELDS_OF_THE_LOG, *symptoms(EVENTS)}
+    marked = {found[1] for row in advice(SECTION) for text in row if (found := _FIELD.fullmatch(text))}
+    return {field for field in marked - others if not field.startswith("teal_")}
+
+
+def fields_of(shape: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[str]:
+    """Every field of the file, by its path; names of endpoints and deployments are left out of it."""
+    shape = definitions[shape["$ref"].rpartition("/")[2]] if "$ref" in shape else shape
+    for name, field in shape.get("properties", {}).items():
+        yield name
+        yield from (f"{name}.{inner}" for inner in fields_of(field, definitions))
+    for inner in [*shape.get("anyOf", ()), *shape.get("allOf", ()), shape.get("additionalProperties")]:
+        if isinstance(inner, Mapping):
+            yield from fields_of(inner, definitions)
 
 
 def symptoms(table: str) -> list[str]:
@@ -70,3 +101,24 @@ def test_every_warning_of_the_log_has_a_row() -> None:
 def test_every_command_that_is_advised_exists(command: str) -> None:
     """With the names that teal has for it."""
     assert command in COMMANDS
+
+
+@pytest.mark.parametrize("field", sorted(advised_fields()))
+def test_every_field_that_is_advised_exists(field: str) -> None:
+    """In the configuration model, at that path or below one of its sections."""
+    schema = json_schema()
+    known = set(fields_of(schema, schema["$defs"]))
+    assert any(path == field or path.endswith(f".{field}") for path in known)
+
+
+def test_fields_are_known_by_their_section() -> None:
+    """One that is named in a section that it is not in would be found out."""
+    schema = json_schema()
+    known = set(fields_of(schema, schema["$defs"]))
+    assert {"access_log", "limits.max_connections", "endpoints.deployments.readiness_probe"} <= known
+    assert "limits.access_log" not in known
+
+
+def test_every_row_says_what_to_run_or_to_set() -> None:
+    """Something to type, whatever else it says."""
+    assert [] not in advice(SECTION)
