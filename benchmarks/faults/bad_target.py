@@ -1,4 +1,7 @@
-"""A mirror target that does everything wrong, in one of four ways; its checks are answered well all the same."""
+"""A mirror target that does everything wrong, in one of four ways; its checks are answered well all the same.
+
+It stands for another machine, so it runs when nobody else wants a core.
+"""
 
 import argparse
 import asyncio
@@ -55,6 +58,7 @@ async def serve(port: int, way: str) -> None:
 
 
 def main() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", choices=WAYS)
     parser.add_argument("--port", type=int, required=True)

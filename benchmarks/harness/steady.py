@@ -2,13 +2,16 @@
 
 Run as a program, so that nothing that its starter does delays it; ends on SIGTERM, after the last answers.
 
-Each client sends a request on its turn and waits for the answer; one that comes late delays that client's next request,
-and is not made up for. Each request carries a number, which the answer to it has to carry too.
+Each client sends a request on its turn and waits for the answer; while it waits it misses its turns, and does not make
+up for them. A turn that is not missed is where it would have been: clients that waited for the same thing are not in
+step afterwards, which would be felt as long as the load lasts. Each request carries a number, which its answer has to
+carry too.
 """
 
 import argparse
 import asyncio
 import contextlib
+import math
 import re
 import signal
 import struct
@@ -199,13 +202,19 @@ class Client:
         self._sent = None
         if self._patience is not None:
             self._patience.cancel()
-        self._due = max(self._due + self._load.interval_s, self._loop.time() + again_in_s)
+        self._due = next_turn(self._due, self._load.interval_s, self._loop.time() + again_in_s)
         self._turn = self._loop.call_at(self._due, self._ask)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
+
+
+def next_turn(last: float, interval_s: float, earliest: float) -> float:
+    """The first turn after the `last` one that is not before `earliest`; turns are `interval_s` apart."""
+    missed = max(0, math.ceil((earliest - last) / interval_s) - 1)
+    return last + (1 + missed) * interval_s
 
 
 async def run(load: Load, clients: int, stopping: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.samples import Samples
-from harness.steady import RECORD, Load, run
+from harness.steady import RECORD, Load, next_turn, run
 
 NUMBER = re.compile(rb'"number": (\d+)')
 
@@ -94,3 +94,12 @@ async def test_a_server_that_is_not_there_is_asked_again(tmp_path: Path) -> None
     await asking
     (tmp_path / "records").write_bytes(load.records)
     assert set(Samples.read(tmp_path / "records").failures()) == {"refused"}
+
+
+@pytest.mark.parametrize(
+    ("earliest", "expected"),
+    [(10.25, 10.5), (10.5, 10.5), (10.75, 11.0), (13.0, 13.0), (13.25, 13.5)],
+)
+def test_a_late_client_misses_turns_and_keeps_its_place_among_the_others(earliest: float, expected: float) -> None:
+    """Its last turn was at 10.0, and it has one each half second."""
+    assert next_turn(10.0, 0.5, earliest) == expected
