@@ -60,6 +60,7 @@ def main() -> None:
     check_reload()
     check_journal()
     check_killed()
+    check_killed_beside_a_stopped_proxy()
     check_watchdog()
     check_restart()
     check_stop()
@@ -82,19 +83,36 @@ def check_journal() -> None:
 
 
 def check_killed() -> None:
-    """The main process is killed; clients wait in the socket that systemd holds."""
+    """The main process is killed: what is in flight is answered, others wait in the socket that systemd holds."""
     pid, children = main_pid(), service.pids()
     refused: list[str] = []
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(score(pin="slow")))
+    asking.start()
+    until(lambda: '"in_flight":1' in status())
     stop = threading.Event()
     knocking = threading.Thread(target=knock, args=(refused, stop))
     knocking.start()
     os.kill(pid, signal.SIGKILL)
     seen("a killed main process comes back", until(lambda: main_pid() not in {0, pid} and is_active()))
     seen("it scores again", until(lambda: score() == "green"))
+    asking.join()
+    seen("what was in flight when it was killed was answered", answers == ["slow"])
     stop.set()
     knocking.join()
     seen("no connection was refused meanwhile", not refused)
     seen("no process of before is left", not (children & service.pids()))
+
+
+def check_killed_beside_a_stopped_proxy() -> None:
+    """A process that cannot end does not keep the service from starting again: the watchdog has it killed."""
+    pid, children = main_pid(), service.pids()
+    proxy = next(child for child in children if b"router.proxy" in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(proxy, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    seen("it comes back all the same", until(lambda: main_pid() not in {0, pid} and is_active()))
+    seen("nothing of before is left", not (children & service.pids()))
+    seen("and scores", until(lambda: score() == "green"))
 
 
 def check_watchdog() -> None:
@@ -129,7 +147,7 @@ def install() -> None:
     Path("/etc/teal/model").mkdir(parents=True)
     Path("/etc/teal/model/score.py").write_text(SCORE)
     CONFIG.write_text(YAML)
-    service.install("WatchdogSec=3\nRestartSec=200ms\n")
+    service.install("WatchdogSec=6\nRestartSec=200ms\n")  # the slow model takes less than a half of six
 
 
 def seen(what: str, is_so: object) -> None:
