@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 _BACKLOG = 4096
 #: Connections that are accepted before those that are open get their turn.
-_BATCH = 64
+_BATCH = 8
 #: For how long nothing is accepted after an error that another attempt would only repeat.
 _PAUSE_S = 0.1
 #: Bytes of an answer that the kernel takes beyond what is on its way; by itself it takes 4 MB for who does not read.
