@@ -106,6 +106,10 @@ class Reading(RequestHandler):
         if self._is_full and not self._buffer_paused:
             self._pause_reading_for_buffer()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._newest_body = EMPTY_PAYLOAD  # which knew its connection: the two would wait for the garbage collector
+
     def look_behind(self) -> None:
         """Parse what has come behind the newest request, if nobody waits and that is whole."""
         if self._surplus and not self._messages:
