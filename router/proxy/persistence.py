@@ -66,7 +66,7 @@ def can_go_on(request: BaseRequest) -> bool:
         and request.content.is_eof()
         and request.content.exception() is None
         and "Upgrade" not in request.headers  # aiohttp reads what follows as another protocol
-        and not _is_spent(request)
+        and not _is_last(request)
     )
 
 
@@ -76,6 +76,6 @@ def is_bare(request: BaseRequest) -> bool:
     return isinstance(connection, BodyWatch) and connection.has_bare_head
 
 
-def _is_spent(request: BaseRequest) -> bool:
+def _is_last(request: BaseRequest) -> bool:
     connection = request.protocol
-    return isinstance(connection, BodyWatch) and connection.is_spent
+    return isinstance(connection, BodyWatch) and (connection.is_spent or connection.has_lost_end)

@@ -6,6 +6,7 @@ Rules
 - What comes behind is kept until that is taken up, and looked at then: whether a request has come already is known when
   the answer says if the connection lives on. So a request that is whole gets its answer, whatever follows it (RFC 9112,
   9.3.2): aiohttp 3.14 forgets the requests of a read that ends malformed.
+- A body of chunks with a great many empty lines is parsed as it comes in the end, and nothing is served behind it.
 - Behind chunks there is a new parser: aiohttp 3.14 hands the last trailer to the next request, as its first field.
 - aiohttp bounds each field, not their sum: what has come of a head is counted here.
 - A tab around a transfer coding is a blank (RFC 9110, 5.5): the parser is given one.
@@ -25,6 +26,8 @@ from router.proxy.runtime import Runtime
 _MAX_WAITING = 2
 #: What is kept behind a request that waits; with more, nothing is read of the client.
 _HELD_BYTES = 64 * 1024
+#: Empty lines in a body of chunks at which it is looked whether that has ended: each costs 3 us, and they can be many.
+_MAX_LOOKS = 1000
 #: In a head, it is malformed wherever it stands.
 _NUL = b"\0"
 #: With the end of the line before it.
@@ -49,6 +52,7 @@ class Reading(RequestHandler):
         "_is_chunked",
         "_last_bytes",
         "_length",
+        "_looks",
         "_newest_body",
         "_runtime",
         "_surplus",
@@ -64,6 +68,7 @@ class Reading(RequestHandler):
         self._newest_body: StreamReader = EMPTY_PAYLOAD
         self._length = 0  # of the newest request's body, unless that comes in chunks
         self._is_chunked = False
+        self._looks = 0  # for the end of its chunks
         self._is_broken = False  # nothing can follow what was no request
         self._head_bytes = 0  # of a head that has not come to its end
         self._surplus = b""  # what has come and is not parsed yet
@@ -76,6 +81,11 @@ class Reading(RequestHandler):
     def has_begun_next(self) -> bool:
         """Whether something of a head has come behind the newest request."""
         return self._head_bytes > 0 or bool(self._surplus)
+
+    @property
+    def has_lost_end(self) -> bool:
+        """Whether the end of the newest body, which came in chunks, cannot be told from what came behind it."""
+        return self._is_chunked and self._looks > _MAX_LOOKS
 
     @property
     def has_bare_head(self) -> bool:
@@ -93,7 +103,7 @@ class Reading(RequestHandler):
         if self._upgraded:  # what comes then is not HTTP
             super().data_received(data)
             return
-        if not data:  # aiohttp's word for it: go on
+        if not data and not self._newest_body.is_eof():  # aiohttp's word for it: go on
             self._parse(data)
         data = self._surplus + data
         at = 0
@@ -133,7 +143,9 @@ class Reading(RequestHandler):
         if self._reading_paused:
             return at
         if self._is_chunked:
-            return self._end_of_lines(data, at)
+            end = self._end_of_lines(data, at) if self._looks <= _MAX_LOOKS else len(data)
+            self._looks += end < len(data)
+            return end
         return min(len(data), at + self._length - body.total_bytes)
 
     def _end_of_lines(self, data: bytes, at: int) -> int:
@@ -145,9 +157,9 @@ class Reading(RequestHandler):
 
     def _take(self, piece: bytes) -> None:
         """Parse what belongs to one request."""
-        if self._is_broken:
-            return
         earlier, was_in_body = self._request_count, not self._newest_body.is_eof()
+        if self._is_broken or (self.has_lost_end and not was_in_body):
+            return
         if self._is_chunked and not was_in_body:
             self._is_chunked = False
             self._parser = self._new_parser()
@@ -162,6 +174,7 @@ class Reading(RequestHandler):
             self._begun_line = b""
             if isinstance(message, RawRequestMessage):
                 self._is_chunked = message.chunked
+                self._looks = 0
                 self._length = int(message.headers.get("Content-Length", "").lstrip("0") or 0)  # of up to 64 bits
             else:
                 self._is_broken = True
@@ -182,7 +195,7 @@ class Reading(RequestHandler):
     def _parse(self, data: bytes) -> None:
         try:
             super().data_received(data)
-            if self._is_chunked and not self._reading_paused:
+            if self._is_chunked and not self._reading_paused and not self._newest_body.is_eof():
                 super().data_received(b"")  # asked to pause at the end of a chunk, aiohttp does in the next, too late
         except (ValueError, IndexError):
             # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed

@@ -310,6 +310,8 @@ async def is_refused(url: str) -> bool:
         _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it waited to be accepted when the port was closed
+        return False
     writer.close()
     return False
 

@@ -22,6 +22,10 @@ def requests() -> Iterator[bytes]:
     cases += [post(b"{}", "Keep-Alive: 5", "Proxy-Connection: x", "X-Hop: 1", "Connection: keep-alive")]
     cases += [post(b"{}", "TE: trailers", "Trailer: X-A", "Connection: X-Hop, TE", "X-Hop: 1")]
     cases += [post(b"{}", "azureml-model-deployment: blue"), post(b"{}", "Connection: close")]
+    chunked = [
+        post(b"1\r\nx\r\n0\r\n" + end, "Transfer-Encoding: chunked") for end in (b"\r\n", b"X-A: 1\r\nX-B: 2\r\n\r\n")
+    ]
+    cases += [first + then for first in chunked for then in (plain, b"".join(chunked), SMUGGLED + b"\r\n" + plain)]
     for case in cases:
         yield b"\x00" + case
         yield b"\x02\x60\xfe" + case

@@ -426,6 +426,23 @@ async def test_many_chunked_requests_in_one_read_are_answered_in_order(proxy: Pr
     assert [seen.body for seen in instance.seen[::2]] == bodies
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_nothing_is_served_behind_chunks_with_a_great_many_empty_lines(
+    proxy: Proxy, peer, raw, is_cut: bool
+) -> None:
+    """To look at each would take long: the body goes through, its trailers nowhere, and the connection ends."""
+    instance = await peer(answer_ok)
+    proxy.apply(endpoint(deployment("blue", instance)))
+    one = await raw()
+    body = b"\r\n" * 3000
+    first = post(b"%x\r\n" % len(body) + body + b"\r\n0\r\nX-Late: 1\r\n\r\n", "Transfer-Encoding: chunked")
+    await one.send(first if is_cut else first + post(b"second"))
+    answer = await one.rest()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert [seen.body for seen in instance.seen] == [body]
+
+
 async def test_what_follows_many_small_chunks_is_answered(proxy: Proxy, peer, raw) -> None:
     """aiohttp stops at 16,384 chunks, with some of them read: what it holds and what waits behind are kept apart."""
     instance = await peer(answer_ok)
