@@ -9,6 +9,9 @@ cdef class LineWriter:
     cdef object _direct
     cdef list _lines
     cdef Py_ssize_t _queued_bytes
+    cdef Py_ssize_t _queued_lines
+    cdef bint _is_mid_line
+    cdef bint _is_abandoned
     cdef object _lock
     cdef object _wake
     cdef object _closing

@@ -5,12 +5,17 @@ Rules
   than all the rest of a line: after each write it fights with the event loop for the interpreter.
 - A file always says so, and its disk may be slow all the same: it is written to by a thread, in large pieces.
 - What finds no room is queued for the thread, and what comes later queues behind it.
+- A line that had to be given up in its middle ends there: the next one, perhaps of another process, begins a new line.
 """
 
+import contextlib
+import fcntl
 import os
 import select
 import socket
 import stat
+import struct
+import termios
 import threading
 import time
 from collections.abc import Sequence
@@ -49,6 +54,9 @@ class LineWriter:
         self._direct = _without_waiting(fd, kind)
         self._lines: list[bytes] = []
         self._queued_bytes = 0
+        self._queued_lines = 0
+        self._is_mid_line = False  # the last write ended within a line
+        self._is_abandoned = False  # what is queued counts as dropped already
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -86,9 +94,13 @@ class LineWriter:
             self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s + 2 * _POLL_S)
-        direct, self._direct = self._direct, None
-        if direct is not None:
-            direct.close()
+        with self._lock:
+            if self._thread.is_alive() and not self._is_abandoned:  # in a disk that hangs
+                self._is_abandoned = True
+                self.dropped += self._queued_lines
+        if self._direct is not None and not self._thread.is_alive():
+            self._direct.close()
+            self._direct = None
 
     def _write_now(self, pieces: list[bytes]) -> list[bytes]:
         """Write what there is room for; return the rest."""
@@ -102,6 +114,7 @@ class LineWriter:
             except OSError:  # no room; or closed, which the thread finds out as well, and counts
                 return pieces[number:]
             if taken < len(piece):
+                self._is_mid_line = piece[taken - 1 : taken] != b"\n"
                 return [piece[taken:], *pieces[number + 1 :]]
         return []
 
@@ -109,6 +122,7 @@ class LineWriter:
         was_empty = not self._lines
         self._lines += pieces
         self._queued_bytes += sum(map(len, pieces))
+        self._queued_lines += _count(pieces)
         if was_empty:
             self._wake.set()
 
@@ -127,20 +141,39 @@ class LineWriter:
             unwritten = self._write_all(batch)
             with self._lock:
                 self._queued_bytes -= sum(map(len, batch))
-                self.dropped += sum(piece.count(b"\n") for piece in unwritten)
+                self._queued_lines -= _count(batch)
+                self.dropped += 0 if self._is_abandoned else _count(unwritten)
 
     def _write_all(self, batch: list[bytes]) -> list[bytes]:
         """Write the batch; return what the descriptor refused, or did not take before the deadline."""
         rest = batch
         while rest and self._has_room():
             try:
-                taken = os.writev(self._fd, rest if len(rest) > 1 else (rest[0][: self._batch_bytes],))
+                taken = self._write_some(rest)
             except BlockingIOError:
                 continue
             except OSError:  # closed, gone or full: there is nowhere left to say so
-                return rest
+                break
             rest = _without(rest, taken)
+        if rest and self._is_mid_line:
+            self._end_line()
         return rest
+
+    def _write_some(self, pieces: list[bytes]) -> int:
+        """Write what there is room for, or wait for a file; return how much."""
+        direct = self._direct
+        if direct is None:
+            taken = os.writev(self._fd, pieces if len(pieces) > 1 else (pieces[0][: self._batch_bytes],))
+        else:
+            taken = direct.write(b"".join(pieces))
+        self._is_mid_line = _byte_before(pieces, taken) != b"\n"
+        return taken
+
+    def _end_line(self) -> None:
+        if self._direct is not None:
+            with contextlib.suppress(OSError):  # no room even for that
+                self._direct.write(b"\n")
+        self._is_mid_line = False
 
     def _has_room(self) -> bool:
         """Wait until the descriptor takes a write; False when the deadline passes first."""
@@ -165,11 +198,20 @@ class _Pipe:
         self._fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
 
     def write(self, piece: bytes) -> int:
-        """Write all of at most `PIPE_BUF` bytes, or raise `BlockingIOError`."""
+        """Write all of at most `PIPE_BUF` bytes, or raise `BlockingIOError`; of more, perhaps only a part."""
+        if len(piece) > _PIPE_BATCH_BYTES and not self._has_room_for(len(piece)):
+            # A part that leaves room for a byte in its page: the kernel adds a newline there, though the pipe be full.
+            piece = piece[: _PIPE_BATCH_BYTES - 1]
         return os.write(self._fd, piece)
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def _has_room_for(self, size: int) -> bool:
+        """Whether it surely takes so much in one write, between which and its end nobody else's comes."""
+        (unread,) = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)))
+        # What is unread may lie in nearly empty pages, so that only an empty pipe has room for what its size says.
+        return unread == 0 and size <= fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ) - _PIPE_BATCH_BYTES
 
 
 class _Socket:
@@ -213,6 +255,20 @@ def _batches(lines: Sequence[bytes], max_bytes: int) -> list[list[bytes]]:
         batches[-1].append(line)
         size += len(line)
     return batches
+
+
+def _count(pieces: Sequence[bytes]) -> int:
+    """Lines that end in these pieces."""
+    return sum(piece.count(b"\n") for piece in pieces)
+
+
+def _byte_before(pieces: Sequence[bytes], place: int) -> bytes:
+    """The last of the first `place` bytes."""
+    for piece in pieces:
+        if place <= len(piece):
+            return piece[place - 1 : place]
+        place -= len(piece)
+    return b""
 
 
 def _without(pieces: list[bytes], taken: int) -> list[bytes]:

@@ -1,9 +1,12 @@
 """Lines reach the reader whole and in order, and a reader that stalls never holds the writer up."""
 
+import contextlib
+import fcntl
 import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +170,71 @@ def test_a_blocking_socket_without_a_reader_never_holds_the_writer_up() -> None:
     writer.close(timeout_s=5)
     ours.close()
     theirs.close()
+
+
+@pytest.fixture
+def full(pipe: tuple[int, int]) -> tuple[int, int]:
+    """The pipe with no room left."""
+    os.set_blocking(pipe[1], False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe[1], b"f" * 4095 + b"\n")
+    os.set_blocking(pipe[1], True)
+    return pipe
+
+
+def test_a_line_that_is_given_up_in_its_middle_ends_there(pipe: tuple[int, int]) -> None:
+    """The next line in the pipe, of whatever process, begins a new one; this one counts as dropped."""
+    fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, 65536)
+    writer = LineWriter(pipe[1])
+    writer.write(b"g" * 300_000 + b"\n")
+    writer.close(timeout_s=0.3)
+    received = os.read(pipe[0], 1_000_000)
+    assert (received[-2:], received.count(b"\n"), writer.dropped) == (b"g\n", 1, 1)
+
+
+def test_a_line_for_which_there_is_no_room_at_all_leaves_nothing(full: tuple[int, int]) -> None:
+    """It is not begun."""
+    writer = LineWriter(full[1])
+    writer.write(b"h" * 9_000 + b"\n")
+    writer.close(timeout_s=0.1)
+    assert b"h" not in os.read(full[0], 1_000_000)
+    assert writer.dropped == 1
+
+
+def test_long_lines_of_two_writers_do_not_mix(pipe: tuple[int, int]) -> None:
+    """While the reader keeps up, each goes into the pipe in one piece."""
+    fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, 1_000_000)
+    writers = [LineWriter(pipe[1]), LineWriter(pipe[1])]
+    lines = [b"a" * 20_000 + b"\n", b"b" * 20_000 + b"\n"]
+    for _ in range(20):
+        for writer, line in zip(writers, lines, strict=True):
+            writer.write(line)
+        received = b""
+        while len(received) < 40_002:
+            received += os.read(pipe[0], 1_000_000)
+        assert sorted(received.splitlines(keepends=True)) == lines
+    for writer in writers:
+        writer.close(timeout_s=5)
+
+
+def test_what_a_hung_disk_holds_counts_as_dropped_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what the thread has in its hands, and once only."""
+    goes_on, hangs = threading.Event(), threading.Event()
+
+    def hang(fd: int, pieces: list[bytes]) -> int:
+        hangs.set()
+        goes_on.wait()
+        return sum(map(len, pieces))
+
+    with (tmp_path / "log").open("wb") as file:
+        monkeypatch.setattr(os, "writev", hang)
+        writer = LineWriter(file.fileno())
+        writer.write(b"one\n")
+        assert hangs.wait(10)
+        writer.write_lines([b"two\n", b"three\n"])
+        writer.close(timeout_s=0)
+        assert writer.dropped == 3
+        goes_on.set()
+        writer.close(timeout_s=10)
+        assert writer.dropped == 3

@@ -1,6 +1,7 @@
 """One line per scoring request, in batches and without ever waiting for whoever reads them."""
 
 import asyncio
+import select
 import time
 from typing import Literal
 
@@ -10,6 +11,12 @@ from router.core.digits import milliseconds, whole
 from router.core.record import RequestRecord, quoted_agent
 from router.line_writer import LineWriter
 
+#: What a pipe takes whole: a longer line would be torn by those of other processes that write to the same pipe.
+LINE_BYTES = select.PIPE_BUF
+# Where a line is too long: methods that anybody knows are shorter.
+_METHOD_CHARACTERS = 40
+# Of one character that is not plain text.
+_WIDEST_BYTES = 6
 _NO_MODEL_ERROR = frozenset((0, 101, 200))  # 0: the model gave no status
 #: Lines are handed to the writer's thread together, at the latest after this time.
 _GATHER_S = 0.02
@@ -48,9 +55,15 @@ class AccessLog:
         """Log a request that ended at `now` (monotonic seconds)."""
         if not self.is_on:
             return
+        line = self._line(record, now)
+        if len(line) > LINE_BYTES:
+            path_bytes = len(_encode(record.path)) - 2 if self.is_json else len(_printable(record.path))
+            line = self._line(_shortened(record, path_bytes, len(line) - LINE_BYTES), now)
+        self.add(line)
+
+    def _line(self, record: RequestRecord, now: float) -> bytes:
         if not self.is_json:
-            self.add(_console_line(record, now))
-            return
+            return _console_line(record, now)
         sent = record.began if record.sent is None else record.sent
         answered = now if record.answered is None else record.answered
         between = (
@@ -66,7 +79,7 @@ class AccessLog:
             b"",
         )
         pairs = zip(line_pieces(record), between, strict=True)
-        self.add(b"".join(piece for pair in pairs for piece in pair))
+        return b"".join(piece for pair in pairs for piece in pair)
 
     def add(self, line: bytes) -> None:
         """Log a line that is made of `line_pieces`."""
@@ -113,6 +126,19 @@ def line_pieces(record: RequestRecord) -> list[bytes]:
     return text.encode().split(b"\0")
 
 
+def _shortened(record: RequestRecord, path_bytes: int, excess: int) -> RequestRecord:
+    """The same with a path that takes at least `excess` bytes less in its line, and says how long it was.
+
+    Args:
+        path_bytes: That it takes now.
+    """
+    method, path = record.method[:_METHOD_CHARACTERS], record.path
+    mark = f"... ({len(path)} characters)"
+    room = path_bytes + len(record.method) - len(method) - excess - len(mark)
+    kept = path[: max(0, room) // (1 if path_bytes == len(path) else _WIDEST_BYTES)]
+    return msgspec.structs.replace(record, method=method, path=kept + mark)
+
+
 def _json(text: str) -> str:
     return _encode(text).decode()
 
@@ -149,5 +175,10 @@ def _console_line(record: RequestRecord, now: float) -> bytes:
     reason = f" {record.reason}" if record.reason else ""
     clock = time.strftime("%H:%M:%S")
     took_ms = (now - record.began) * 1000
-    printable = record.path.encode("unicode_escape").decode()
-    return f"{clock} {record.method} {printable} {record.status}{reason} {where} {took_ms:.1f} ms\n".encode()
+    return (
+        f"{clock} {record.method} {_printable(record.path)} {record.status}{reason} {where} {took_ms:.1f} ms\n".encode()
+    )
+
+
+def _printable(text: str) -> str:
+    return text.encode("unicode_escape").decode()

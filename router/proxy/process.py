@@ -219,11 +219,11 @@ class ProxyProcess:
         self._runtime.pool.close()
         if self._ledger is not None:
             self._ledger.stop()
-        link.tell(self._runtime.stats())
-        await link.close()
         self._runtime.access_log.flush()
         log.info("proxy.stopped")
-        self._writer.close(_FLUSH_S)
+        self._writer.close(_FLUSH_S)  # before the last figures, which have the lines that it had to drop
+        link.tell(self._runtime.stats())
+        await link.close()
 
 
 async def _first_of(events: Iterable[asyncio.Event], background: Collection[asyncio.Task[None]]) -> None:

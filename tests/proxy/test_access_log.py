@@ -1,8 +1,14 @@
 """One line for every request, whatever became of it, and no credential in any."""
 
+import os
+
+import msgspec
 import pytest
 
+from router.core.record import RequestRecord
 from router.core.wire import ProxyLimits
+from router.line_writer import LineWriter
+from router.proxy.access_log import AccessLog
 from tests.proxy.conftest import KEY, PATH, Proxy, deployment, endpoint, post
 from tests.proxy.peers import Conversation, answer_ok
 
@@ -174,3 +180,54 @@ async def test_the_log_can_be_turned_off(proxy: Proxy, peer, client) -> None:
     await proxy.settled()
     assert proxy.access_log() == []
     assert proxy.stats().live == {200: 1}
+
+
+async def test_a_line_is_never_longer_than_what_a_pipe_takes_whole(proxy: Proxy, peer, raw, tmp_path) -> None:
+    """The path is shortened, and says how long it was; what follows in the line is all there."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))))
+    one = await raw()
+    path = "/api/v1/endpoint/nothing/" + "x" * 20_000
+    await one.send(post(b"{}", path=path))
+    await one.answer()
+    await proxy.settled()
+    [line] = proxy.access_log()
+    assert len((tmp_path / "access.log").read_bytes()) == 4096
+    kept, _, mark = line["path"].partition("...")
+    assert (path.startswith(kept), len(kept) > 3_000, mark) == (True, True, " (20025 characters)")
+    assert (line.keys(), line["response_code_reason"]) == (FIELDS, "endpoint_not_found")
+
+
+def lines_of(record: RequestRecord, style: str) -> bytes:
+    """What is written for one request."""
+    reader, fd = os.pipe()
+    writer = LineWriter(fd)
+    log = AccessLog(writer, style)  # type: ignore[arg-type]
+    log.write(record, 1.0)
+    log.flush()
+    writer.close(5)
+    os.close(fd)
+    with os.fdopen(reader, "rb") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("character", ["x", '"', "\\", "\xe9", "\x00", "\x7f", "x\xe9"])
+@pytest.mark.parametrize("method", ["POST", "P" * 5_000])
+async def test_a_shortened_line_is_whole(style: str, character: str, method: str) -> None:
+    """Whatever its path is made of: it fits, is text, ends once, and is not empty of what was asked for."""
+    path = "/" + character * (30_000 // len(character))
+    record = RequestRecord(generation=7, began=0.0, request_id="id", method=method, path=path, user_agent="\x01" * 99)
+    line = lines_of(record, style)
+    assert (len(line) <= 4096, line.count(b"\n"), line[-1:]) == (True, 1, b"\n")
+    assert f"... ({len(path)} characters)" in line.decode()
+    assert (msgspec.json.decode(line)["path"] if style == "json" else line.decode().split()[2]).startswith("/")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+async def test_a_line_that_fits_is_not_shortened(style: str) -> None:
+    """To the last byte."""
+    record = RequestRecord(generation=7, began=0.0, request_id="id", path="")
+    room = 4096 - len(lines_of(record, style))
+    fits = lines_of(msgspec.structs.replace(record, path="x" * room), style)
+    cut = lines_of(msgspec.structs.replace(record, path="x" * (room + 1)), style)
+    assert (len(fits), b"x" * room in fits, len(cut), b"... (" in cut) == (4096, True, 4096, True)

@@ -1,6 +1,7 @@
 """The real proxy process, started and spoken to as the control process does."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -314,3 +315,26 @@ async def test_a_second_owner_of_the_port_is_refused(control: Control) -> None:
     """The sockets of the slots share the port with each other and nobody else."""
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", control.port))
+
+
+async def test_lines_that_are_dropped_at_the_end_are_counted(
+    lane: str, peer: StartPeer, client: aiohttp.ClientSession
+) -> None:
+    """A proxy whose log nobody reads tells of all of its lines, of the last ones with its last figures."""
+    reader, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, bytes(4096))
+    output = os.dup(1)
+    os.dup2(full, 1)  # the process inherits it
+    try:
+        async with Control.running(1, lane) as control:
+            await control.apply(endpoint(deployment("blue", await peer(answer_ok))), access_log=True)
+            os.dup2(output, 1)
+            assert await score(client, control, 5) == [200] * 5
+    finally:
+        os.dup2(output, 1)
+        for fd in (output, reader, full):
+            os.close(fd)
+    assert control.proxies.totals().process.access_log_dropped == 5
