@@ -38,6 +38,7 @@ FAULTS: Mapping[str, Fault] = {
     "mirror-flood": mirrors.flood,
     "descriptors": resources.descriptors,
     "disk": resources.disk,
+    "hung-disk": resources.hung_disk,
     "log": resources.log,
     "clock-back": clock.clock_back,
     "slow-clients": slow.slow_clients,

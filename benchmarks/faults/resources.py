@@ -13,13 +13,27 @@ from pathlib import Path
 from typing import Any, Self
 
 from faults.daemon import ENDPOINT, Daemon, config, managed
-from faults.finding import MB, Finding, Soak
+from faults.finding import MB, Finding, Soak, skipped
 from faults.gang import Gang
 from faults.rig import Rig, wait_until
+from harness.hanging_disk import HangingDisk, NoHangingDisk
 
 WITH_256_DESCRIPTORS = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"')
 CROWD = 400
 DISK = "16m"
+#: More than 16 MiB in a spell, of which that much may wait for the disk.
+PRINTS = """
+import json
+
+def init():
+    pass
+
+def run(data):
+    print("x" * 3000, flush=True)
+    return {"number": json.loads(data)["number"], "version": "1"}
+"""
+OUTPUT_GROWTH_BYTES = 40 * MB
+STOP_WITHIN_S = 5 + 25  # `limits.drain_timeout_s`, and what README adds to it
 LOG_GROWTH_BYTES = 24 * MB  # 8 MiB of lines may wait
 DROPS_WITHIN_S = 40.0
 
@@ -160,6 +174,46 @@ def _add_endpoint(daemon: Daemon) -> None:
 def _integrity(database: Path) -> str:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def hung_disk(soak: Soak) -> Finding:
+    """The disk of the logs does not answer any more: a worker is killed, a save is made, the daemon is stopped."""
+    folder = soak.folder("hung-disk")
+    try:
+        with HangingDisk(folder / "disk", folder / "below") as hanging:
+            return _hung_disk(soak, folder, hanging)
+    except NoHangingDisk as reason:
+        return skipped("hung-disk", soak.lane, str(reason))
+
+
+def _hung_disk(soak: Soak, folder: Path, hanging: HangingDisk) -> Finding:
+    (folder / "state").mkdir()
+    (folder / "state" / "logs").symlink_to(hanging.mount)
+    daemon = Daemon(config(managed(instance_count=2), idempotent=True), folder)
+    (daemon.folder / "v1" / "score.py").write_text(PRINTS)
+    daemon.start()
+    with Rig(soak, daemon) as rig:
+        rig.quiet()
+        with rig.fault() as until:
+            hanging.hang()
+            os.kill(daemon.ready_pids()[0], signal.SIGKILL)
+            is_back = wait_until(lambda: len(daemon.ready_pids()) == 2)
+            time.sleep(max(0.0, until - time.monotonic()))
+        applies = _reloads(daemon)
+        found = rig.finding("hung-disk")
+        began = time.monotonic()
+        rig.stop()
+        stop_s = time.monotonic() - began
+    growth = (found.peak_rss_bytes - found.rss_bytes[0]) / MB
+    found.no_request_failed()
+    found.check("a killed worker is replaced", is_back)
+    found.check("a save applies", applies)
+    found.check("memory is bounded", growth < OUTPUT_GROWTH_BYTES / MB, f"{growth:.1f} MB more at most")
+    found.check("output that is dropped is told of", "worker.output_dropped" in daemon.output())
+    found.check(
+        "a stop drains, and ends", "daemon.stopped" in daemon.output() and stop_s < STOP_WITHIN_S, f"{stop_s:.1f} s"
+    )
+    return found
 
 
 class LogPipe:
