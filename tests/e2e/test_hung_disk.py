@@ -91,6 +91,6 @@ async def test_a_hung_disk_of_the_state_delays_no_request(serve, project: Projec
     await load.settle()
     await load.stop()
     assert load.failures == []
-    assert {status for status, _, _ in load.answers} <= {200, 424}
+    assert {status for status, _, _ in load.answers} <= {200, 408, 424}  # 408: of the stopped worker
     assert await teal.stop() == 0
     assert teal.events("daemon.stopped")
