@@ -9,10 +9,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from router.control.admin import AdminAddresses, AdminAddressInUse, AdminError, AdminSite
 from router.control.admin_socket import connect_to, socket_path
+from router.control.api.routes import Route
 from router.control.metrics import MetricsSource
 from router.control.status import RouterStatus
 from router.control.status_page import PAGE
@@ -42,6 +44,7 @@ class Daemon:
     def __init__(self) -> None:
         self.reasons: list[str] = []
         self.reloads = 0
+        self.changes: list[str] = []
 
     def site(self, addresses: AdminAddresses) -> AdminSite:
         return AdminSite(
@@ -50,7 +53,12 @@ class Daemon:
             metrics=lambda: MetricsSource(version="0.1.0", table=TableSpec(generation=7), totals=Totals()),
             readiness=lambda: self.reasons,
             reload=self.reload,
+            routes=[Route(method, "/v1/thing", self.change, "Changes it.") for method in ("POST", "PUT", "DELETE")],
         )
+
+    async def change(self, request: web.Request) -> web.Response:
+        self.changes.append(request.method)
+        return web.Response()
 
     def reload(self) -> None:
         self.reloads += 1
@@ -196,6 +204,33 @@ async def test_rebound_names_are_refused(start: Start, host: str) -> None:
 async def test_pages_of_other_sites_are_refused(start: Start, origin: str) -> None:
     """A page from elsewhere reads nothing, even over the right name."""
     assert (await get(await start(), "/status", origin=origin))[0] == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_pages_of_other_sites_change_nothing(start: Start, daemon: Daemon, tmp_path: Path, method: str) -> None:
+    """Not even with the token, which a browser might add; the same request without an Origin of elsewhere does."""
+    (tmp_path / "token").write_text("s3cr3t")
+    url = f"http://127.0.0.1:{(await start(token_file=tmp_path / 'token')).port}/v1/thing"
+    token = {"authorization": "Bearer s3cr3t"}
+    async with aiohttp.ClientSession() as session:
+        async with session.request(method, url, headers=token | {"origin": "http://evil.example"}) as refused:
+            assert (refused.status, refused.headers["x-teal-reason"]) == (403, "foreign_page")
+        assert daemon.changes == []
+        async with session.request(method, url, headers=token) as answer:
+            assert answer.status == 200
+    assert daemon.changes == [method]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_rebound_names_change_nothing(start: Start, daemon: Daemon, method: str) -> None:
+    """A page whose name was made to resolve to loopback is refused before its method is looked at."""
+    url = f"http://127.0.0.1:{(await start()).port}/v1/thing"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, url, headers={"host": "evil.example"}) as refused,
+    ):
+        assert (refused.status, refused.headers["x-teal-reason"]) == (403, "foreign_page")
+    assert daemon.changes == []
 
 
 async def test_own_page_is_answered(start: Start) -> None:
