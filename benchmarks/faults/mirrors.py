@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faults.daemon import Daemon, config, managed
 from faults.finding import MB, Finding, Soak
-from faults.rig import CALM_RATE, Rig, Trouble
+from faults.rig import Rig, Trouble
 from harness.processes import PinnedProcess, accepts, free_port
 from harness.steady import READY
 from harness.systems import BENCHMARKS
@@ -53,7 +53,7 @@ def mirror(soak: Soak, way: str) -> Finding:
         stack.callback(target.stop)
         target.wait_until(lambda: accepts(socket.AF_INET, ("127.0.0.1", port)))
         daemon.start()
-        rig = stack.enter_context(Rig(soak, daemon, rate=CALM_RATE))
+        rig = stack.enter_context(Rig(soak, daemon))
         stack.callback(copies.end_elsewhere)
         rig.rounds(Trouble(copies.begin, copies.end), control)
         made, sent = copies.made, daemon.metric("teal_mirror_requests_total", outcome="sent")

@@ -30,8 +30,6 @@ MARGIN_S = 0.1
 ROUNDS, SPELL_S, SETTLE_S = 12, 2.0, 0.5
 P99_WITHIN_PERCENT = 10
 RATE = 1000
-#: Where spells are compared: half of that, so that clients, router and workers have idle time between requests.
-CALM_RATE = 500
 #: Of the rate that is asked for.
 LEAST_RATIO = 0.9
 

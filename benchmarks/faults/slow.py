@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from faults.daemon import Daemon, config, managed
 from faults.finding import Finding, Soak, skipped
 from faults.gang import Gang
-from faults.rig import CALM_RATE, Rig, Trouble, wait_until
+from faults.rig import Rig, Trouble, wait_until
 from harness.processes import PinnedProcess, accepts, free_port
 
 SLOW = 10_000
 NEVER_READ = 1_000
 #: Of the crowd, which takes seconds to come.
-ROUNDS, SPELL_S = 5, 4.0
+ROUNDS, SPELL_S = 5, 6.0
 HEALTHY = 60  # and what asks the admin site
 PROCESSES = 2
 ROOM = 14_000
@@ -90,7 +90,7 @@ class _Crowded:
             flood = stack.enter_context(_listening([str(FAULTS / "bad_target.py"), "flood"], folder / "flood.log"))
             daemon = self._daemon(folder, flood)
             daemon.start()
-            rig = stack.enter_context(Rig(self.soak, daemon, rate=CALM_RATE))
+            rig = stack.enter_context(Rig(self.soak, daemon))
             there = _Crowd(self, daemon, stack.enter_context(_listening(self.elsewhere, folder / "elsewhere.log")))
             stack.callback(there.stop)
             rig.rounds(
