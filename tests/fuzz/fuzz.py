@@ -1,4 +1,4 @@
-"""Fuzzes the proxy with atheris; `pip install -e .[fuzz]` on Python 3.11 to 3.13 has it.
+"""Fuzzes the proxy with atheris; `.venv/bin/pip install --require-hashes -r .locks/fuzz.txt`, on Python 3.11 to 3.13.
 
     mkdir new
     python -m tests.fuzz.fuzz requests new tests/fuzz/corpus/requests -max_total_time=600 -dict=tests/fuzz/http.dict
