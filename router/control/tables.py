@@ -77,6 +77,7 @@ def worker_spec(key: DeploymentKey, deployment: DeploymentConfig, drain_timeout_
         warmup_request=warmup.path if warmup else None,
         warmup_content_type=warmup.content_type if warmup else "application/json",
         max_memory_bytes=deployment.max_memory_bytes,
+        max_tasks=deployment.max_tasks,
         drain_timeout_s=drain_timeout_s,
     )
 

@@ -36,7 +36,7 @@ _EXPLAINED = (EXIT_SCRIPT_FAILED, EXIT_PACKAGE_MISSING, EXIT_SOCKET_UNUSABLE)
 
 #: Why a process ended, as a closed set for metrics.
 ExitReason = Literal[
-    "ok", "crashed", "killed", "init_failed", "init_timeout", "liveness", "stopped", "memory", "environment"
+    "ok", "crashed", "killed", "init_failed", "init_timeout", "liveness", "stopped", "memory", "tasks", "environment"
 ]
 #: Why a process that runs is out of the choice.
 Doubt = Literal["heartbeat", "readiness", "stopped"]

@@ -57,6 +57,7 @@ def main() -> None:
     seen("it runs as its own user", Path(f"/proc/{main_pid()}").stat().st_uid != 0)
     seen("a request is answered through the socket that systemd holds", score() == "blue")
     seen("the keys are for the daemon alone", (Path("/var/lib/teal/state.db").stat().st_mode & 0o777) == 0o600)
+    check_confined()
     check_reload()
     check_journal()
     check_killed()
@@ -64,6 +65,19 @@ def main() -> None:
     check_watchdog()
     check_restart()
     check_stop()
+
+
+def check_confined() -> None:
+    """Workers run what others wrote: they may do no more than the service itself."""
+    workers = [pid for pid in service.pids() if b"workers" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    seen("there are workers", workers)
+    for pid in workers:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        capabilities = {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        seen("a worker has no capability, and can get none", capabilities == {0} and status["NoNewPrivs"] == "1")
+        seen("a worker's system calls are filtered", status["Seccomp"] == "2")
+        seen("a worker is not root", "0" not in status["Uid"].split())
 
 
 def check_reload() -> None:

@@ -193,6 +193,12 @@ class DeploymentConfig(Config):
         default=None,
         description="Memory a worker may use, in bytes or such as 2GiB; past it, it is restarted (not in Azure).",
     )
+    max_tasks: int | None = Field(
+        default=None,
+        gt=0,
+        description="Threads that a worker and the processes that it starts may have; past it, it is restarted "
+        "(not in Azure).",
+    )
 
     upstreams: Listed[Upstream] | None = Field(
         default=None, description="Servers that run elsewhere: `http://HOST:PORT` or `unix:/PATH` (not in Azure)."

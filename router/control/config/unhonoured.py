@@ -15,6 +15,7 @@ _FOR_WORKERS = (
     "instance_count",
     "warmup_request",
     "max_memory_bytes",
+    "max_tasks",
     "liveness_probe",
     "startup_probe",
 )

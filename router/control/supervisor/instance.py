@@ -21,7 +21,7 @@ from router.control.supervisor.probe import Verdict, check, watch
 from router.control.supervisor.process import Command, Listener, WorkerProcess
 from router.control.supervisor.sockets import SocketFolder, SocketPair
 from router.control.supervisor.spec import Probe, WorkerSpec
-from router.control.supervisor.usage import Usage, memory_bytes, read_usage
+from router.control.supervisor.usage import Usage, read_usage, usages
 from router.control.threads import Threads
 from router.core.lifecycle import Action, Ended, ExitReason, Lifecycle, State
 from router.core.rollout import Present
@@ -351,9 +351,14 @@ class Instance:
     def _judge_usage(self, pid: int, now: float) -> None:
         self._usage = read_usage(pid)
         self._judge_stopped(self._usage is not None and self._usage.is_stopped, now)
-        limit = self.spec.max_memory_bytes
-        if limit is not None and (used := memory_bytes(pid)) > limit:
-            self._fault("memory", f"used {used} bytes of memory, at most {limit} (max_memory_bytes)")
+        memory_bytes, tasks = self.spec.max_memory_bytes, self.spec.max_tasks
+        if memory_bytes is None and tasks is None:
+            return
+        all_of_it = list(usages(pid))
+        if memory_bytes is not None and (used := sum(one.rss_bytes for one in all_of_it)) > memory_bytes:
+            self._fault("memory", f"used {used} bytes of memory, at most {memory_bytes} (max_memory_bytes)")
+        if tasks is not None and (used := sum(one.threads for one in all_of_it)) > tasks:
+            self._fault("tasks", f"had {used} threads, at most {tasks} (max_tasks)")
 
     def _judge_stopped(self, is_stopped: bool, now: float) -> None:
         """A process that stands still answers nobody: it is left out at once, and replaced if it stays so."""

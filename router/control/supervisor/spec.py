@@ -44,6 +44,7 @@ class WorkerSpec:
     warmup_request: Path | None = None
     warmup_content_type: str = "application/json"
     max_memory_bytes: int | None = None
+    max_tasks: int | None = None
     drain_timeout_s: float = 30.0
 
     @property

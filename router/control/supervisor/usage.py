@@ -1,6 +1,7 @@
 """What a process uses, read from /proc."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ class Usage:
     """One process at one moment. `is_stopped`: by SIGSTOP or the like, not by a debugger."""
 
     is_stopped: bool
+    threads: int
     cpu_seconds: float
     rss_bytes: int
 
@@ -26,15 +28,18 @@ def read_usage(pid: int) -> Usage | None:
         return None
     return Usage(
         is_stopped=fields[0] == b"T",
+        threads=int(fields[17]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
         rss_bytes=int(fields[21]) * _PAGE_BYTES,
     )
 
 
-def memory_bytes(pid: int) -> int:
-    """Resident memory of a process and all its descendants; pages that they share count for each."""
-    usage = read_usage(pid)
-    return (usage.rss_bytes if usage else 0) + sum(map(memory_bytes, _children(pid)))
+def usages(pid: int) -> Iterator[Usage]:
+    """The usage of a process and of all its descendants; memory that they share counts for each."""
+    if usage := read_usage(pid):
+        yield usage
+    for child in _children(pid):
+        yield from usages(child)
 
 
 def _children(pid: int) -> list[int]:

@@ -36,6 +36,7 @@ def test_change_of_what_runs_needs_new_workers(changes: dict[str, object]) -> No
         {"instance_count": 5},
         {"liveness": Probe(period_s=1)},
         {"max_memory_bytes": 10**9},
+        {"max_tasks": 100},
         {"environment_variables": {}},
     ],
     ids=lambda changes: next(iter(changes)),

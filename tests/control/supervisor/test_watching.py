@@ -22,6 +22,20 @@ CHILD = "import ctypes, time; ctypes.CDLL(None).prctl(1, 9); eaten = bytearray(3
 def init():
     subprocess.Popen([sys.executable, "-c", CHILD])
 """
+SPAWNS = """
+import subprocess, sys
+
+CHILD = '''
+import ctypes, threading, time
+ctypes.CDLL(None).prctl(1, 9)
+for _ in range(200):
+    threading.Thread(target=time.sleep, args=[3600], daemon=True).start()
+time.sleep(3600)
+'''
+
+def init():
+    subprocess.Popen([sys.executable, "-c", CHILD])
+"""
 HANGS = "import time\ndef init(): time.sleep(3600)\n"
 
 
@@ -157,6 +171,13 @@ async def test_worker_over_its_memory_is_replaced(bench: Bench) -> None:
     bench.apply(bench.spec(bench.code(GREEDY), max_memory_bytes=200_000_000))
     await bench.until(lambda: "memory" in bench.status.worker_exits)
     assert "at most 200000000 (max_memory_bytes)" in bench.instances[0].reason
+
+
+async def test_worker_with_too_many_tasks_is_replaced(bench: Bench) -> None:
+    """Threads past the ceiling, those of descendants included: killed, with that reason."""
+    bench.apply(bench.spec(bench.code(SPAWNS), max_tasks=100))
+    await bench.until(lambda: "tasks" in bench.status.worker_exits)
+    assert "threads, at most 100 (max_tasks)" in bench.instances[0].reason
 
 
 async def test_environment_that_fails_is_a_failed_deployment(bench: Bench) -> None:
