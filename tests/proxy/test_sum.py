@@ -212,7 +212,7 @@ async def test_one_client_has_its_connections_at_all_proxies_together(control: C
         await control.client(slot)
     await told(lambda: control.connections == 3)
     assert await statuses(await crowd.send_each([0, 1])) == [503, 503]
-    await told(lambda: control.refused == {"too_many_of_address": 2})
+    await told(lambda: control.refused == {"too_many_connections_of_address": 2})
     os.kill(control.pids[0], signal.SIGKILL)
     await told(lambda: control.proxies.statuses()[0].restarts == 1)
     for _ in range(2):
