@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,9 +269,11 @@ def _read_token(path: Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        token = path.read_bytes().strip()
+        token, mode = path.read_bytes().strip(), path.stat().st_mode
     except OSError as error:
         raise AdminError(f"admin.token_file: {path}: {error.strerror or error}") from error
+    if mode & stat.S_IROTH:
+        log.warning("admin.token_exposed", path=str(path), mode=f"{stat.S_IMODE(mode):o}")
     if not token:
         raise AdminError(f"admin.token_file: {path} is empty; write the token into it")
     return token

@@ -1,5 +1,6 @@
 """The admin site answers those who may ask, on TCP and on its Unix socket."""
 
+import asyncio
 import json
 import socket
 import stat
@@ -243,7 +244,19 @@ async def test_own_page_is_answered(start: Start) -> None:
 def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "token"
     path.write_text("s3cr3t\n")
+    path.chmod(0o600)
     return path
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, []), (0o640, []), (0o644, ["644"])])
+async def test_a_token_that_all_can_read_is_warned_of(
+    start: Start, token_file: Path, mode: int, expected: list[str]
+) -> None:
+    """The address is served all the same."""
+    await asyncio.to_thread(token_file.chmod, mode)
+    with capture_logs() as logged:
+        await start(token_file=token_file)
+    assert [line["mode"] for line in logged if line["event"] == "admin.token_exposed"] == expected
 
 
 @pytest.mark.parametrize("path", ["/status", "/metrics", "/readyz"])

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +26,7 @@ def run(data, request_headers):
 WRONG_KEY = "wrong-key-that-somebody-tried"
 BASIC = "dXNlcjpwYXNzd29yZA=="
 COOKIE = "session-cookie-of-somebody"
+ADMIN_TOKEN = "admin-token-that-is-nobody-elses"
 
 
 def credentials(state_dir: Path) -> dict[str, tuple[str, str, bytes]]:
@@ -35,12 +36,31 @@ def credentials(state_dir: Path) -> dict[str, tuple[str, str, bytes]]:
     return {row[0]: row[1:] for row in rows}
 
 
-async def send(url: str, headers: Mapping[str, str], body: bytes = b'{"a": 1}') -> tuple[int, str]:
+async def send(
+    url: str, headers: Mapping[str, str], body: bytes = b'{"a": 1}', *, in_chunks: bool = False
+) -> tuple[int, str]:
+    data = chunks(body) if in_chunks else body
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, data=body, headers={"Content-Type": "application/json", **headers}) as answer,
+        session.post(url, data=data, headers={"Content-Type": "application/json", **headers}) as answer,
     ):
         return answer.status, f"{await answer.text()} {dict(answer.headers)}"
+
+
+async def chunks(body: bytes) -> AsyncIterator[bytes]:
+    """In a form that is the full lane's."""
+    yield body
+
+
+async def ask_admin(teal: Teal) -> list[int]:
+    """Statuses of the admin address for its token, another one, and none."""
+    url = f"{teal.events('daemon.started')[0]['admin']}/metrics"
+    statuses = []
+    async with aiohttp.ClientSession() as session:
+        for headers in ({"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {WRONG_KEY}"}, {}):
+            async with session.get(url, headers=headers) as answer:
+                statuses.append(answer.status)
+    return statuses
 
 
 def commands_and_environments(teal: Teal) -> str:
@@ -65,6 +85,10 @@ async def test_no_credential_leaves_a_trace(serve, project: Project, upstreams: 
     project.endpoint |= {"auth_mode": "key", "mirror_traffic": {"green": 50}}
     project.data["endpoints"]["tokens"] = project.endpoint | {"auth_mode": "aml_token", "mirror_traffic": {}}
     project.data["log"] = {"level": "debug"}
+    token_file = project.folder / "admin-token"
+    token_file.write_text(ADMIN_TOKEN)
+    token_file.chmod(0o600)
+    project.data["admin"] = {"http": "127.0.0.1:0", "token_file": "admin-token"}
     teal = await serve(project.save(), "--try", str(body))
     curl = await teal.said("^curl ")
     primary, secondary, _ = credentials(teal.state_dir)["churn"]
@@ -76,12 +100,18 @@ async def test_no_credential_leaves_a_trace(serve, project: Project, upstreams: 
     keyed, tokened = await teal.url(), await teal.url("tokens")
     bearer = [{"Authorization": f"Bearer {each}"} for each in (primary, secondary, token, expired, WRONG_KEY)]
     headers = [*bearer, {"Authorization": f"Basic {BASIC}"}, {"Authorization": primary}, {"authorization": WRONG_KEY}]
-    sent = [send(url, each | {"Cookie": f"s={COOKIE}"}) for url in (keyed, tokened) for each in headers]
+    sent = [
+        send(url, each | {"Cookie": f"s={COOKIE}"}, in_chunks=in_chunks)
+        for url in (keyed, tokened)
+        for each in headers
+        for in_chunks in (False, True)
+    ]
     sent.append(send(keyed, bearer[0] | {"Proxy-Authorization": f"Basic {BASIC}"}, b"raise"))
     sent.append(send(keyed + "/nowhere", bearer[0]))
     sent.append(send(keyed.replace("churn", "nobody"), bearer[0]))
     answers = await asyncio.gather(*sent)
-    assert [status for status, _ in answers].count(200) == 3
+    assert [status for status, _ in answers].count(200) == 6
+    assert await ask_admin(teal) == [200, 401, 401]
     assert {status for status, _ in answers} == {200, 401, 404, 424}
 
     async def has_copy() -> bool:
@@ -99,7 +129,7 @@ async def test_no_credential_leaves_a_trace(serve, project: Project, upstreams: 
     seen["output"] = "\n".join(line for line in teal.lines if line != curl)
     seen |= {str(path): path.read_text() for path in (teal.state_dir / "logs").rglob("*") if path.is_file()}
     assert sum("got" in text for text in seen.values()) >= 1
-    secrets = [primary, secondary, token, expired, WRONG_KEY, BASIC, secret.hex(), repr(secret)[2:-1]]
+    secrets = [primary, secondary, token, expired, WRONG_KEY, BASIC, ADMIN_TOKEN, secret.hex(), repr(secret)[2:-1]]
     assert [(where, each) for where, text in seen.items() for each in secrets if each in text] == []
     assert COOKIE not in seen["copies"]
     assert COOKIE not in seen["output"]
