@@ -21,6 +21,7 @@ WALL_CLOCK = {
     "router/control/supervisor/checks.py": "shown: since when an instance is in its state",
     "router/control/supervisor/instance.py": "shown: since when an instance is in its state",
     "router/control/supervisor/logs.py": "written down: when a worker said something",
+    "router/control/trial.py": "the times in a token that is issued",
     "router/proxy/access_log.py": "written down: when a request was answered",
     "router/proxy/runtime.py": "shown: the field Date; compared with the times in a token",
 }

@@ -68,8 +68,11 @@ async def _run(options: ProxyOptions) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel tell this process to stop when `parent` ends, however it ends: it drains if it serves by then."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Have the kernel let this process go on when `parent` ends, should it stand still (SIGSTOP): it has to end too.
+
+    That the parent has ended, it is told by its link.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
 

@@ -28,6 +28,8 @@ _MAX_WAITING = 2
 _HELD_BYTES = 64 * 1024
 #: Empty lines in a body of chunks at which it is looked whether that has ended: each costs 3 us, and they can be many.
 _MAX_LOOKS = 1000
+#: Before a head, nothing (RFC 9112, 2.2).
+_BLANK = re.compile(rb"[\r\n]+")
 #: In a head, it is malformed wherever it stands.
 _NUL = b"\0"
 #: With the end of the line before it.
@@ -139,7 +141,7 @@ class Reading(RequestHandler):
         if self._is_broken or self._upgraded:
             return len(data)
         if body.is_eof():
-            return at if self._messages else self._end_of_lines(data, at)
+            return at if self._messages else self._end_of_head(data, at)
         if self._reading_paused:
             return at
         if self._is_chunked:
@@ -147,6 +149,13 @@ class Reading(RequestHandler):
             self._looks += end < len(data)
             return end
         return min(len(data), at + self._length - body.total_bytes)
+
+    def _end_of_head(self, data: bytes, at: int) -> int:
+        """Behind the next empty line; those before a head are taken together, as they can be many."""
+        blank = _BLANK.match(data, at)
+        if blank is not None and not self._head_bytes:
+            return blank.end()
+        return self._end_of_lines(data, at)
 
     def _end_of_lines(self, data: bytes, at: int) -> int:
         """Behind the next empty line."""

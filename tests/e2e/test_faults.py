@@ -144,7 +144,9 @@ async def test_a_run_that_hangs_is_replaced(serve, project: Project) -> None:
 
 
 async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None:
-    """Proxies and workers end with it, also one that is still in init(); the next daemon takes over what is on disk."""
+    """Proxies and workers end with it, also a proxy that stands still and a worker that is still in init(); the next
+    daemon takes over what is on disk.
+    """
     project.deployments["slow"] = project.worker(
         "slow", "import time\ndef init(): time.sleep(600)\ndef run(data): ...\n"
     )
@@ -154,6 +156,7 @@ async def test_nothing_outlives_a_killed_daemon(serve, project: Project) -> None
     children = teal.children()
     assert len(children) == 4
     keys = await teal.get("/v1/endpoints/churn/credentials")
+    psutil.Process((await teal.status())["proxies"][0]["pid"]).suspend()
     teal.signal(signal.SIGKILL)
     _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=20)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []

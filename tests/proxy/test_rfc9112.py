@@ -8,6 +8,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp.web_protocol import RequestHandler
 
 from tests.proxy.conftest import KEY, PATH, Proxy, anywhere, deployment, endpoint, fields, post
 from tests.proxy.peers import Conversation, answer_ok, echo, says, says_once
@@ -441,6 +442,30 @@ async def test_nothing_is_served_behind_chunks_with_a_great_many_empty_lines(
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == answer.count(b"HTTP/1.1 ") == 1
     assert b"\r\nconnection: close\r\n" in answer
     assert [seen.body for seen in instance.seen] == [body]
+
+
+@pytest.mark.parametrize("before", [b"", post(), post(key="wrong")], ids=["first", "behind an answer", "refused"])
+async def test_a_great_many_empty_lines_before_a_request_are_skipped_together(
+    proxy: Proxy, peer, raw, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    """They are no request (2.2), need no key, and cost no look at each: everybody else waits for that."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))))
+    parsed: list[int] = []
+    parse = RequestHandler.data_received
+
+    def counted(handler: RequestHandler, data: bytes) -> None:
+        parsed.append(len(data))
+        parse(handler, data)
+
+    monkeypatch.setattr(RequestHandler, "data_received", counted)
+    one = await raw()
+    if before:
+        await one.send(before)
+        assert (await one.answer())[0] in {200, 401}
+    await one.send(b"\r\n" * 500_000 + post())
+    assert (await one.answer())[0] == 200
+    assert sum(parsed) >= 1_000_000
+    assert len(parsed) < 500
 
 
 async def test_what_follows_many_small_chunks_is_answered(proxy: Proxy, peer, raw) -> None:
