@@ -99,6 +99,12 @@ class Caller(RequestHandler):
         return self._waiter is not None and not self._waiter.done()
 
     @property
+    def _lingers(self) -> bool:
+        """Whether it has its answer, before the rest of its body came; aiohttp waits for that."""
+        is_answered = self._has_begun and self._current_request is None and not self._messages
+        return is_answered and not self._awaits_request
+
+    @property
     def _awaits_body(self) -> bool:
         return self._current_request is not None and not self._current_request.content.is_eof()
 
@@ -125,7 +131,7 @@ class Caller(RequestHandler):
         self._note_unread(now)
         if self._unread:
             return 2, self._unread_since
-        if self._awaits_body and not self._reading_paused:
+        if self._lingers or (self._awaits_body and not self._reading_paused):
             return 1, self._heard
         return (0, self._head_since or self._heard) if self._awaits_request else None
 

@@ -216,6 +216,18 @@ async def test_a_crowd_of_resting_callers_stops_nobody(start: Start) -> None:
         writer.close()
 
 
+async def test_who_was_refused_before_its_body_came_makes_place(start: Start) -> None:
+    """It has its answer, and keeps us waiting for the rest of what it said it would send."""
+    site = await start(CallerLimits(max_connections=4))
+    early = b"POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
+    crowd = [await site.call(early) for _ in range(4)]
+    for reader, _ in crowd:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 40")
+    assert await site.health() == 200
+    for _, writer in crowd:
+        writer.close()
+
+
 async def test_an_answer_that_is_not_read_makes_place(start: Start) -> None:
     """Its caller holds more than anybody."""
     site = await start(CallerLimits(max_connections=4))
