@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -18,6 +19,9 @@ compiled.use()  # before a test imports what it tests
 # How long an example takes says more about what else the machine does than about what is tested.
 settings.register_profile("teal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("teal")
+
+# A shell starts what it runs in the background without it, and so would be what tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(
