@@ -29,6 +29,7 @@ MARGIN_S = 0.1
 #: Of spells that are compared.
 ROUNDS, SPELL_S, SETTLE_S = 12, 2.0, 0.5
 P99_WITHIN_PERCENT = 10
+#: Requests per second, whatever the fault.
 RATE = 1000
 #: Of the rate that is asked for.
 LEAST_RATIO = 0.9
@@ -81,14 +82,12 @@ class Rig:
 
     Args:
         key: Credential of the requests.
-        rate: Requests per second.
     """
 
-    def __init__(self, soak: Soak, daemon: Daemon, *, key: str = "none", rate: int = RATE) -> None:
+    def __init__(self, soak: Soak, daemon: Daemon, *, key: str = "none") -> None:
         self.daemon = daemon
         self._soak = soak
         self._key = key
-        self._rate = rate
         self._folder = daemon.scratch
         self._load: PinnedProcess | None = None
         self._quiet: list[Span] = []
@@ -209,9 +208,7 @@ class Rig:
             request_path=self.daemon.request_path,
         )
         rate = len(quiet) / sum(span.seconds for span in self._quiet)
-        found.check(
-            "there was a load", rate >= LEAST_RATIO * self._rate and quiet.forms(), f"{rate:.0f} requests per second"
-        )
+        found.check("there was a load", rate >= LEAST_RATIO * RATE and quiet.forms(), f"{rate:.0f} requests per second")
         return found
 
     def failed(self) -> tuple[Sample, ...]:
@@ -251,7 +248,7 @@ class Rig:
 
     def _start_load(self) -> PinnedProcess:
         chunked = ["--chunked"] if self._soak.lane == "full" else []
-        rate = ["--rate", str(self._rate)]
+        rate = ["--rate", str(RATE)]
         files = ["--records", str(self._folder / "records"), "--forms", str(self._folder / "forms")]
         command = [sys.executable, "-m", "harness.steady", self.daemon.url, "--key", self._key, *chunked, *rate, *files]
         load = PinnedProcess(command, core=None, log=self._folder / "load.log", env=os.environ, cwd=BENCHMARKS)

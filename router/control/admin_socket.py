@@ -32,14 +32,11 @@ def listen_at(path: Path) -> socket.socket:
     if path.exists():
         _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX)
-    try:
+    with _closed_unless_done(listener):
         with _address_of(path) as address:
             listener.bind(address)
         path.chmod(_MODE)  # before it listens, so that nobody connects under another mode
         listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
     listener.setblocking(False)
     return listener
 
@@ -75,28 +72,31 @@ def connect_to(path: Path, timeout_s: float) -> socket.socket:
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout_s)
-    try:
-        with _address_of(path) as address:
-            connection.connect(address)
-    except OSError:
-        connection.close()
-        raise
+    with _closed_unless_done(connection), _address_of(path) as address:
+        connection.connect(address)
     return connection
 
 
 def _listen_on(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family)
-    try:
+    with _closed_unless_done(listener):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
     listener.setblocking(False)
     return listener
+
+
+@contextmanager
+def _closed_unless_done(one: socket.socket) -> Iterator[None]:
+    """Close a socket that does not become what it is made for."""
+    try:
+        yield
+    except OSError:
+        one.close()
+        raise
 
 
 def _remove_stale(path: Path) -> None:
