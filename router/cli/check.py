@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from router.cli.commands import DEFAULT_CONFIG
@@ -21,12 +22,12 @@ def check(file: str = DEFAULT_CONFIG) -> None:
     try:
         loaded = load_config(Path(file))
     except ConfigError as error:
-        raise _refusal(error.problems) from error
+        raise _refusal(error.problems, error.count) from error
     for warning in (*loaded.warnings, *located_expiry(loaded, time.time())):
         print(f"{warning} (warning)", file=sys.stderr)
     problems = located_asset_problems(loaded)
     if problems:
-        raise _refusal(tuple(problems))
+        raise _refusal(problems, len(problems))
     print(f"{file}: valid; {_summary(loaded)}")
 
 
@@ -35,8 +36,8 @@ def schema() -> dict[str, object]:
     return dict(json_schema())
 
 
-def _refusal(problems: tuple[Problem, ...]) -> Refused:
-    return Refused([*map(str, problems), f"{_counted(len(problems), 'problem')}; nothing was applied"])
+def _refusal(problems: Iterable[Problem], count: int) -> Refused:
+    return Refused([*map(str, problems), f"{_counted(count, 'problem')}; nothing was applied"])
 
 
 def _summary(loaded: Loaded) -> str:

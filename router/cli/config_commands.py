@@ -10,6 +10,7 @@ from router.cli.errors import Refused
 from router.cli.notes import Notes
 from router.cli.operations import Operation, submit
 from router.cli.stored_config import stored_history
+from router.control.config.source import read_source
 from router.control.history import unified_diff
 from router.control.refusal import Refusal
 
@@ -92,6 +93,6 @@ def _is_there(path: Path) -> bool:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8-sig", errors="replace")
+        return read_source(Path(file)).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise Refused([f"{file}: {error.strerror}"]) from error

@@ -12,6 +12,7 @@ from router.cli.uploads import upload
 from router.control.assets.content import ContentError
 from router.control.commands.definitions import Definition, read_definition, split, value_at, with_values
 from router.control.config.document import KeyPath
+from router.control.config.source import NotUtf8Error, read_source, text_of
 from router.control.refusal import Invalid
 
 #: A path that stays where it is: an interpreter cannot be copied.
@@ -155,12 +156,11 @@ def change(
 def _read(file: str) -> str:
     is_ours = file in _STANDARD_INPUT  # which may be a socket, and those have no path
     try:
-        with open(0 if is_ours else file, encoding="utf-8-sig", closefd=not is_ours) as opened:
-            return opened.read()
+        return text_of(read_source(0 if is_ours else Path(file)))
     except OSError as error:
         raise Refused([f"{file}: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise Refused([f"{file}: not UTF-8 text (byte {error.start})"]) from error
+    except NotUtf8Error as error:
+        raise Refused([f"{file}:{error.line}: {error}"]) from error
 
 
 def _local_paths(fields: Mapping[str, object], names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,11 @@ Rules, from conda's own `MatchSpec`:
 """
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import yaml
+from router.control.config.document import UnreadableError, read_document
 
 OLDEST_PYTHON = (3, 9)  # what `workers` runs on
 
@@ -54,10 +55,20 @@ _NAME = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)\s*(?P<rest>.*)$")
 _CLAUSE = re.compile(r"(?P<operator>===|[=!<>~]=|[<>=]|)(?P<version>[^=<>!~,\s]+)$")
 _BUILD = re.compile(r"(?P<version>.*[^=<>!~,])=[^=<>!~,]+")  # after a version, a single = begins the build string
 _RELEASE = re.compile(r"\d+(\.\d+)*$")
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring = 3, 200
 
 
 class CondaFileError(ValueError):
-    """The file is not a conda environment, or asks for what pip-style requirements cannot say."""
+    """The file is not a conda environment, or asks for what pip-style requirements cannot say.
+
+    Attributes:
+        line: Where, if it cannot be read.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +120,7 @@ def parse_match_spec(text: str) -> tuple[str, str]:
     fields = _BRACKETS.search(spec)
     named = _NAME.match(spec[: fields.start()] if fields else spec)
     if named is None:
-        raise CondaFileError(f"{text!r} is not a conda package specification")
+        raise CondaFileError(f"{_SHOWN.repr(text)} is not a conda package specification")
     rest = named["rest"]
     if fields is not None:
         rest = {field["key"]: field["value"] for field in _FIELD.finditer(fields["fields"])}.get("version", rest)
@@ -138,21 +149,29 @@ def python_request(specifier: str) -> str | None:
 
 def _dependencies(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The match specs and the pip lines of a file's `dependencies`."""
-    try:
-        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise CondaFileError(f"is not YAML: {' '.join(str(error).split())}") from error
-    entries = content.get("dependencies") if isinstance(content, dict) else None
+    entries = _content(text).get("dependencies")
     if not isinstance(entries, list):
         raise CondaFileError("has no list of 'dependencies'")
     pip = [line for entry in entries if isinstance(entry, dict) for line in _pip_lines(entry)]
     return _texts(entry for entry in entries if not isinstance(entry, dict)), _texts(pip)
 
 
+def _content(text: str) -> dict[str, object]:
+    try:
+        document = read_document(text, example="dependencies: []")
+    except UnreadableError as error:
+        raise CondaFileError(error.message, error.line) from error
+    for flaw in document.flaws:
+        raise CondaFileError(f"{'.'.join(map(str, flaw.path))}: {flaw.message}", flaw.line)
+    return document.data
+
+
 def _pip_lines(entry: dict[object, object]) -> list[object]:
     lines = entry.get("pip")
     if set(entry) != {"pip"} or not isinstance(lines, list | None):
-        raise CondaFileError(f"has {entry!r} among its dependencies; only a list under 'pip' can stand there")
+        raise CondaFileError(
+            f"has {_SHOWN.repr(entry)} among its dependencies; only a list under 'pip' can stand there"
+        )
     return lines or []
 
 
@@ -160,7 +179,7 @@ def _texts(entries: Iterable[object]) -> tuple[str, ...]:
     texts = []
     for entry in entries:
         if not isinstance(entry, str) or not entry.strip():
-            raise CondaFileError(f"has {entry!r} among its dependencies, which is not text")
+            raise CondaFileError(f"has {_SHOWN.repr(entry)} among its dependencies, which is not text")
         texts.append(entry.strip())
     return tuple(texts)
 
@@ -168,11 +187,11 @@ def _texts(entries: Iterable[object]) -> tuple[str, ...]:
 def _specifier(rest: str, text: str) -> str:
     """PEP 440 for what follows the name, the build string dropped."""
     if "|" in rest:
-        raise CondaFileError(f"{text!r} gives alternative versions ('|'); write one range instead")
+        raise CondaFileError(f"{_SHOWN.repr(text)} gives alternative versions ('|'); write one range instead")
     version, exact = _without_build(re.sub(r"\s*([=!<>~,]+)\s*", r"\1", rest.strip()))
     clauses = [_CLAUSE.match(clause) for clause in version.split(",") if clause]
     if None in clauses:
-        raise CondaFileError(f"{text!r} is not a conda package specification")
+        raise CondaFileError(f"{_SHOWN.repr(text)} is not a conda package specification")
     translated = (_clause(clause["operator"], clause["version"], exact) for clause in clauses if clause)
     return ",".join(clause for clause in translated if clause)
 

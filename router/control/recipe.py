@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router.control.conda import CondaFileError, parse_conda_file
+from router.control.config.source import NotUtf8Error, read_source, text_of
 
 _INCLUDE = re.compile(r"(?P<option>-r|-c|--requirement|--constraint)[ =]*(?P<target>[^\s=].*?)(?:\s+#.*)?$")
 
@@ -50,7 +51,8 @@ def read_conda_recipe(source: Path, worker_needs: tuple[str, ...]) -> Recipe:
     try:
         conda = parse_conda_file(_read(source))
     except CondaFileError as error:
-        raise RecipeError(f"{source} {error}") from error
+        place = f"{source} " if error.line is None else f"{source}:{error.line}: "
+        raise RecipeError(f"{place}{error}") from error
     return _recipe(source, conda.python, conda.requirements + conda.pip, conda.notes, worker_needs)
 
 
@@ -118,8 +120,9 @@ def _is_local(line: str) -> bool:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        # Line ends as Python's text files have them: the digest has been of these.
+        return text_of(read_source(file)).replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise RecipeError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{file} is not UTF-8 text") from error
+    except NotUtf8Error as error:
+        raise RecipeError(f"{file}:{error.line}: {error}") from error

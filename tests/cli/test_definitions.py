@@ -94,7 +94,7 @@ def test_folder_is_no_file(tmp_path: Path) -> None:
 def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     """The model in place of its definition, say."""
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04")
-    with pytest.raises(Refused, match=r"model\.pkl: not UTF-8 text"):
+    with pytest.raises(Refused, match=r"model\.pkl:1: not UTF-8: byte 0x80"):
         given(str(tmp_path / "model.pkl"))
 
 

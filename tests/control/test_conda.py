@@ -127,17 +127,40 @@ def test_empty_pip_section_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "has no list of 'dependencies'"),
+        ("", r"the file is empty; expected at least `dependencies: \[\]`"),
         ("name: x", "has no list of 'dependencies'"),
         ("dependencies: six", "has no list of 'dependencies'"),
         ("dependencies: [six, 3.10]", "has 3.1 among its dependencies, which is not text"),
         ("dependencies: ['']", "has '' among its dependencies, which is not text"),
         ("dependencies: [{npm: [x]}]", "only a list under 'pip' can stand there"),
         ("dependencies: [{pip: six}]", "only a list under 'pip' can stand there"),
-        ("dependencies: [six", "is not YAML: .*line 1"),
     ],
 )
 def test_malformed_file_is_refused(text: str, problem: str) -> None:
     """A file of another shape is refused with what is wrong in it."""
     with pytest.raises(CondaFileError, match=problem):
         parse_conda_file(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("name: x\ndependencies: [six", 2, "not YAML: column 1: did not find expected ',' or ']'"),
+        ("name: x\nname: y\ndependencies: []", 2, "name: written twice, first in line 1"),
+        ("dependencies: \n - a\n - " + "[" * 100_000, 3, "nested more than 50 levels deep"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_refused_with_its_line(text: str, line: int, problem: str) -> None:
+    """By the reader of the config file, with its bounds."""
+    with pytest.raises(CondaFileError) as refused:
+        parse_conda_file(text)
+    assert refused.value.line == line
+    assert problem in str(refused.value)
+
+
+def test_an_entry_that_is_large_is_shown_in_part() -> None:
+    """Aliases make a million values of a few lines."""
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\ndependencies: [{npm: [*b,*b,*b,*b,*b]}]"
+    with pytest.raises(CondaFileError) as refused:
+        parse_conda_file(bomb)
+    assert len(str(refused.value)) < 1000

@@ -11,6 +11,7 @@ from router.control.api.messages import Operation, iso
 from router.control.api.routes import Route, read_body, read_number, reply
 from router.control.commands.commands import Commands
 from router.control.commands.config_file import sha256
+from router.control.config.source import read_source
 from router.control.history import ConfigHistory, Version
 from router.control.refusal import NotFound
 
@@ -94,7 +95,7 @@ class ConfigRoutes:
     def _on_disk(self) -> bytes:
         """What is in the file; nothing if it cannot be read."""
         try:
-            return self._path.read_bytes()
+            return read_source(self._path)
         except OSError:
             return b""
 

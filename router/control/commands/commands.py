@@ -36,7 +36,7 @@ from router.control.commands.plans import (
 from router.control.config.edit import Edit
 from router.control.config.load import Loaded
 from router.control.config.problem import Problem
-from router.control.config.watch import Changed, FileEvent, current
+from router.control.config.watch import Changed, FileEvent, Unreadable, current
 from router.control.history import ConfigHistory
 from router.control.refusal import Conflict, NotWritten, Refusal, Unavailable
 from router.control.state import KeyType, State, StateError
@@ -301,6 +301,8 @@ class Commands:
 
     async def _restore(self, name: str, number: int | None) -> tuple[Loaded, int]:
         found = await asyncio.to_thread(current, self._file.path)
+        if isinstance(found, Unreadable):
+            raise Conflict(f"{self._file.path} cannot be read, so it is not replaced: {found.reason}")
         on_disk = _content(found)
         text = (on_disk or b"").decode("utf-8", "replace")
         if number is None:

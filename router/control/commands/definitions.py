@@ -26,6 +26,7 @@ PATH_FIELDS = (
     "warmup_request.path",
 )
 _SHOWN = 100
+_MAX_FLAWS = 100
 # What is written in another way, such as 007, is a name.
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -63,7 +64,7 @@ def read_definition(text: str, file: str | None) -> Definition:
     if document.flaws:
         raise Invalid(
             Problem(path=path, line=flaw.line, field=".".join(map(str, flaw.path)), message=flaw.message)
-            for flaw in document.flaws
+            for flaw in document.flaws[:_MAX_FLAWS]
         )
     return Definition(fields=document.data, file=path, document=document)
 

@@ -14,6 +14,9 @@ KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH: Final = 50
 MAX_VALUES: Final = 1_000_000
+_MAX_FLAWS = 1000  # are kept; one refuses the file
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+_TOO_MANY = f"more than {MAX_VALUES} values, aliases included"
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT = f"{_TAG}str"
@@ -51,9 +54,13 @@ class _Pair(NamedTuple):
 
 
 class _Loader(yaml.CSafeLoader):
-    """PyYAML's C loader with a bound on nesting: libyaml's composer recurses on the C stack and would overrun it."""
+    """PyYAML's C loader with bounds.
+
+    On nesting, as libyaml's composer recurses on the C stack and would overrun it; on values before all are in memory.
+    """
 
     depth = 0
+    values = 0
 
     def resolve(self, kind: type[Node], value: str | None, implicit: tuple[bool, bool]) -> str:
         """The tag of a value without one; most are text, which its first character tells sooner than a regex."""
@@ -64,9 +71,10 @@ class _Loader(yaml.CSafeLoader):
 
     def descend_resolver(self, current_node: Node | None, current_index: object) -> None:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
+        self.values += 1
+        if self.depth > MAX_DEPTH or self.values > MAX_VALUES:
             line = current_node.start_mark.line + 1 if current_node else 1
-            raise UnreadableError(line, f"nested more than {MAX_DEPTH} levels deep")
+            raise UnreadableError(line, _TOO_DEEP if self.depth > MAX_DEPTH else _TOO_MANY)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -208,10 +216,11 @@ class _Builder:
     def _spend(self, values: int, node: Node) -> None:
         self._values_left -= values
         if self._values_left < 0:
-            raise UnreadableError(node.start_mark.line + 1, f"more than {MAX_VALUES} values, aliases included")
+            raise UnreadableError(node.start_mark.line + 1, _TOO_MANY)
 
     def _flaw(self, path: KeyPath, node: Node, message: str) -> None:
-        self.flaws.append(Flaw(path, node.start_mark.line + 1, message))
+        if len(self.flaws) < _MAX_FLAWS:
+            self.flaws.append(Flaw(path, node.start_mark.line + 1, message))
 
 
 def read_document(text: str, *, example: str = "endpoints: {}") -> Document:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -12,16 +13,25 @@ from router.control.config.document import Document, KeyPath, UnreadableError, r
 from router.control.config.explain import explain
 from router.control.config.problem import Problem
 from router.control.config.schema import RouterConfig
+from router.control.config.source import MAX_SOURCE_BYTES, NotUtf8Error, read_source, text_of, too_large
 from router.control.config.unhonoured import unhonoured
 from router.control.config.validate import config_breaches
 from router.core.rules import Breach, name_breaches
 
+#: Reasons that are told at once: a file of another kind may have one in every line.
+MOST_PROBLEMS: Final = 100
+
 
 class ConfigError(Exception):
-    """The config is refused; `problems` has all the reasons, in the order of their lines."""
+    """The config is refused; `problems` has the reasons in the order of their lines, `count` how many there are."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
+        ordered = sorted(problems, key=lambda problem: problem.line or 0)
+        self.count = len(ordered)
+        self.problems = tuple(ordered[:MOST_PROBLEMS])
+        if left_out := ordered[MOST_PROBLEMS:]:
+            more = f"{len(left_out):,} more problems from here on; put these right first"
+            self.problems += (Problem(path=left_out[0].path, line=left_out[0].line, field="", message=more),)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
@@ -51,7 +61,7 @@ def load_config(path: Path) -> Loaded:
         ConfigError: It cannot be read or is not valid.
     """
     try:
-        content = path.read_bytes()
+        content = read_source(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([Problem(path=path, line=None, field="", message=reason)]) from error
@@ -112,11 +122,12 @@ def _loaded(content: bytes, path: Path) -> Loaded:
 
 
 def _decoded(content: bytes) -> str:
+    if len(content) > MAX_SOURCE_BYTES:  # what a change would make of the file
+        raise UnreadableError(1, too_large(len(content)))
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(line, f"not UTF-8: byte 0x{content[error.start]:02x}; save the file as UTF-8") from error
+        return text_of(content)
+    except NotUtf8Error as error:
+        raise UnreadableError(error.line, str(error)) from error
 
 
 def _validated(data: Mapping[str, object], folder: Path) -> RouterConfig:

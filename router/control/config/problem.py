@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from router.control.config.document import KeyPath
+
+#: Characters of what somebody wrote, and of what is said about it, that are shown.
+_MAX_FIELD: Final = 200
+_MAX_MESSAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,4 +30,9 @@ class Problem:
         place = str(self.path or "")
         if self.line is not None:
             place = f"{place}:{self.line}" if place else f"line {self.line}"
-        return ": ".join(part for part in (place, self.field, self.message) if part)
+        shown = (place, _shortened(self.field, _MAX_FIELD), _shortened(self.message, _MAX_MESSAGE))
+        return ": ".join(part for part in shown if part)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from router.control.config.source import MAX_SOURCE_BYTES
+
 _AT_FDCWD = -100
 _NOREPLACE = 1
 _EXCHANGE = 2
@@ -92,8 +94,10 @@ def _explained(path: Path, target: Path) -> Iterator[None]:
 
 
 def _content(path: Path) -> bytes | None:
+    """What the file has, as far as it can be what is expected; None if it is not there."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_SOURCE_BYTES + 1)
     except FileNotFoundError:
         return None
 

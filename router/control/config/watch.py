@@ -19,6 +19,8 @@ from pathlib import Path
 import structlog
 from watchfiles import Change, awatch
 
+from router.control.config.source import read_opened
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _MAX_LINKS = 40  # as the kernel
@@ -163,7 +165,7 @@ def _read(descriptor: int) -> Look:
     if not stat.S_ISREG(status.st_mode):
         return Look(Unreadable("not a regular file"))
     with os.fdopen(descriptor, "rb", closefd=False) as file:
-        content = file.read()
+        content = read_opened(file)
     return Look(Changed(content), (status.st_dev, status.st_ino), len(content), status.st_mtime_ns)
 
 

@@ -118,7 +118,7 @@ def test_a_conda_file_that_is_none_is_told(folder: Path) -> None:
     """Parsed as when the environment is built."""
     (folder / "conda.yaml").write_text("- a\n")
     (problem,) = problems(folder, environment={"conda_file": "conda.yaml"})
-    assert problem.startswith("environment.conda_file: conda.yaml ")
+    assert problem.startswith("environment.conda_file: conda.yaml:1: ")
 
 
 def test_an_interpreter_is_an_executable_file(folder: Path) -> None:

@@ -109,6 +109,11 @@ def test_aliases_that_multiply_are_refused() -> None:
     assert unreadable("\n".join(lines)) == (5, "more than 1000000 values, aliases included")
 
 
+def test_values_are_counted_before_they_are_in_memory() -> None:
+    """Two bytes a value would be hundreds of them."""
+    assert unreadable(f"a:\n  [{'1,' * 1_000_001}]") == (2, "more than 1000000 values, aliases included")
+
+
 def test_merges_that_multiply_are_refused() -> None:
     """Each of 2,000 mappings has all the keys of the one before."""
     lines = ["a0: &a0 {k0: 0}"] + [f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 0}}" for n in range(1, 2000)]

@@ -97,6 +97,34 @@ def test_what_is_no_text_of_yaml_is_refused(content: bytes, expected: str) -> No
     assert problems(content) == [expected]
 
 
+def test_a_file_of_another_kind_is_refused_in_a_hundred_lines() -> None:
+    """It may have a problem in each of its own, and they go to the log."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config("".join(f"line{number}: x\n" for number in range(1, 301)), PATH)
+    lines = str(caught.value).splitlines()
+    assert caught.value.count == 300
+    assert lines[99].startswith("config/teal.yaml:100: line100: unknown field")
+    assert lines[100:] == ["config/teal.yaml:101: 200 more problems from here on; put these right first"]
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    """A megabyte of it helps nobody."""
+    (problem,) = problems(f"endpoints: {{}}\nlisten: '{'1' * 1_000_000}'\n")
+    assert problem.startswith("config/teal.yaml:2: listen: ")
+    assert len(problem) < 2100
+
+
+def test_a_text_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """Whether it is in the file, or a change would make it."""
+    content = b"endpoints: {}\n" + b"#" * 2**22
+    (tmp_path / "teal.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "teal.yaml")
+    reason = "it has 4,194,318 bytes, and at most 4,194,304 (4 MiB) are read; see that it is the file you mean"
+    assert str(caught.value) == f"{tmp_path}/teal.yaml: {reason}"
+    assert problems(content) == [f"config/teal.yaml:1: {reason}"]
+
+
 def test_a_byte_order_mark_is_accepted() -> None:
     """Some editors write one."""
     assert parse_config(b"\xef\xbb\xbfendpoints: {}", PATH).endpoints == {}

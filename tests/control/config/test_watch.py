@@ -326,11 +326,20 @@ def put_a_link_to_itself_there(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def put_a_large_file_there(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**12)
+
+
 @pytest.mark.parametrize(
     ("put", "reason"),
     [
         (put_a_folder_there, "not a regular file"),
         (put_a_pipe_there, "not a regular file"),
+        (
+            put_a_large_file_there,
+            "it has 1,000,000,000,000 bytes, and at most 4,194,304 (4 MiB) are read; see that it is the file you mean",
+        ),
         (put_a_link_to_itself_there, "Too many levels of symbolic links"),
     ],
 )
