@@ -5,7 +5,7 @@ import errno
 import socket
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 
 from router.control.admin_caller import CallerLimits
 from router.control.admin_door import Door
+from router.control.admin_refusals import AdminCounts, Refusals
 from router.control.admin_socket import SocketTaken, listen_at, listen_on
 from router.control.api.mount import mount
 from router.control.api.routes import MAX_BODY_BYTES, Route
@@ -87,6 +88,7 @@ class AdminSite:
         self._readiness = readiness
         self._reload = reload
         self._routes = routes
+        self._refusals = Refusals()
         self._threads = Threads("metrics", limit=_MOST_SCRAPES, busy=f"{_MOST_SCRAPES} scrapes are under way")
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
@@ -113,6 +115,7 @@ class AdminSite:
         for door in self._doors:
             door.close()
         self._doors.clear()
+        self._refusals.close_window()
         if self._has_socket:
             self._has_socket = False
             self._addresses.socket.unlink(missing_ok=True)
@@ -150,7 +153,7 @@ class AdminSite:
     async def _open(self, name: str, app: web.Application, listeners: list[socket.socket], *, is_trusted: bool) -> Door:
         runner = await self._run(app, is_trusted=is_trusted)
         assert runner.server is not None
-        door = Door(name, listeners, runner.server, self._addresses.limits)
+        door = Door(name, listeners, runner.server, self._addresses.limits, self._refusals)
         door.start()
         self._doors.append(door)
         return door
@@ -161,11 +164,17 @@ class AdminSite:
         app.router.add_get("/readyz", self._serve_readiness)
         app.router.add_get("/metrics", self._serve_metrics)
         app.router.add_get("/status", self._serve_status if is_trusted else self._serve_public_status)
-        app.on_response_prepare.extend((_add_headers, _tell_refusal))
+        app.on_response_prepare.extend((_add_headers, self._note_refusal))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
         return runner
+
+    async def _note_refusal(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Note the reason that the answer carries, if it is a refusal; probes ask too often for theirs to be news."""
+        reason = response.headers.get("x-teal-reason")
+        if reason is not None and reason != NOT_READY:
+            self._refusals.note(reason, method=request.method, path=request.path, status=response.status)
 
     async def _serve_readiness(self, _request: web.Request) -> web.Response:
         reasons = self._readiness()
@@ -175,7 +184,8 @@ class AdminSite:
         return web.Response(text="\n".join(reasons) + "\n", status=503, headers=headers)
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
-        source = self._metrics()
+        counts = self._refusals.counts
+        source = replace(self._metrics(), admin=AdminCounts(dict(counts.refused), dict(counts.cut)))
         # In a thread, as 2,000 deployments take most of a second to print; not one that files may hang in.
         body, content_type = await self._threads.run(render, source, request.headers.get("accept", ""))
         return web.Response(body=body, headers={"content-type": content_type})
@@ -256,13 +266,6 @@ async def _serve_health(_request: web.Request) -> web.Response:
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["cache-control"] = "no-store"
     response.headers["x-content-type-options"] = "nosniff"
-
-
-async def _tell_refusal(request: web.Request, response: web.StreamResponse) -> None:
-    """Log the reason that the answer carries, if it is a refusal; probes ask too often for theirs to be news."""
-    reason = response.headers.get("x-teal-reason")
-    if reason is not None and reason != NOT_READY:
-        log.info("admin.refused", method=request.method, path=request.path, status=response.status, reason=reason)
 
 
 def _read_token(path: Path | None) -> bytes | None:

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from aiohttp.web import Server
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from router.control.admin_refusals import Refusals
+from router.core.errors import BadRequest, HeadTooLarge
 from router.core.pace import Pace
 
 Fault = Literal["head_timeout", "body_timeout", "not_read"]
@@ -16,6 +19,8 @@ Fault = Literal["head_timeout", "body_timeout", "not_read"]
 _MIN_BODY_BYTES_PER_S = 1024
 #: An answer that nobody takes any of for this long is given up.
 _ANSWER_TIMEOUT_S = 30.0
+#: aiohttp's word for a head with more fields than it takes.
+_TOO_MANY_FIELDS = "Too many headers received"
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\nx-teal-reason: %b\r\nConnection: close\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n\r\nThe rest of the request did not come.\n"
@@ -42,6 +47,7 @@ class Caller(RequestHandler):
     """aiohttp's connection, which has no time limit of its own but the one between requests.
 
     Args:
+        refusals: Told of requests that are not understood.
         gone: Told once the connection is closed.
     """
 
@@ -54,15 +60,17 @@ class Caller(RequestHandler):
         "_limits",
         "_now",
         "_pace",
+        "_refusals",
         "_unread",
         "_unread_since",
     )
 
-    def __init__(self, server: Server, limits: CallerLimits, gone: Callable[[], None]) -> None:
+    def __init__(self, server: Server, limits: CallerLimits, refusals: Refusals, gone: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         # Without a log of its own, as aiohttp's runner makes it.
         super().__init__(server, loop=loop, access_log=None, keepalive_timeout=limits.idle_s)  # type: ignore[arg-type]
         self._limits = limits
+        self._refusals = refusals
         self._gone = gone
         self._now = loop.time
         self._connection: asyncio.Transport | None = None  # aiohttp forgets its own before all is sent
@@ -92,6 +100,23 @@ class Caller(RequestHandler):
             self._head_since, self._pace = 0.0, None
         elif self._awaits_request:
             self._head_since = self._head_since or self._heard
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """The answer to bytes that are no request that we take; aiohttp would log them, with a traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        text, refusal = _refusal_of(exc, self.max_field_size, self.max_headers)
+        self._refusals.note(refusal.code, method="", path="", status=refusal.status)
+        headers = {"x-teal-reason": refusal.code, "cache-control": "no-store", "x-content-type-options": "nosniff"}
+        answer = Response(status=refusal.status, text=text, headers=headers)
+        answer.force_close()
+        return answer
 
     @property
     def _awaits_request(self) -> bool:
@@ -172,3 +197,14 @@ class Caller(RequestHandler):
         unread = 0 if self._connection is None else self._connection.get_write_buffer_size()
         if unread != self._unread:
             self._unread, self._unread_since = unread, now
+
+
+def _refusal_of(
+    error: HttpProcessingError, most_bytes: int, most_fields: int
+) -> tuple[str, type[BadRequest] | type[HeadTooLarge]]:
+    """What a caller is told of a request that could not be parsed, and what kind of refusal that is."""
+    if isinstance(error, LineTooLong):
+        return f"A line of the request's head has more than {most_bytes} bytes.\n", HeadTooLarge
+    if error.message == _TOO_MANY_FIELDS:
+        return f"The request's head has more than {most_fields} fields.\n", HeadTooLarge
+    return "The request is not well-formed HTTP/1.1.\n", BadRequest

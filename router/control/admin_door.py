@@ -15,6 +15,7 @@ import structlog
 from aiohttp.web import Server
 
 from router.control.admin_caller import Caller, CallerLimits
+from router.control.admin_refusals import Refusals
 from router.core.stats import count
 
 log = structlog.get_logger()
@@ -44,13 +45,17 @@ class Door:
 
     Args:
         name: Of the address, for the log.
+        refusals: Of the site, where the callers of this address are counted, too.
     """
 
-    def __init__(self, name: str, listeners: list[socket.socket], server: Server, limits: CallerLimits) -> None:
+    def __init__(
+        self, name: str, listeners: list[socket.socket], server: Server, limits: CallerLimits, refusals: Refusals
+    ) -> None:
         self._name = name
         self._listeners = listeners
         self._server = server
         self._limits = limits
+        self._refusals = refusals
         self._loop = asyncio.get_running_loop()
         self._open: dict[socket.socket, Caller] = {}
         self._connecting: dict[_Connecting, socket.socket] = {}
@@ -120,7 +125,7 @@ class Door:
                 self._pause()
                 return
             if yielding is not None:
-                count(self._counts, "made_place")
+                self._count("made_place")
                 self._open.pop(yielding).cut()
             if is_full and yielding is None:
                 self._refuse(connection)
@@ -136,7 +141,7 @@ class Door:
 
     def _let_in(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        caller = Caller(self._server, self._limits, lambda: self._forget(connection))
+        caller = Caller(self._server, self._limits, self._refusals, lambda: self._forget(connection))
         self._open[connection] = caller
         task = self._loop.create_task(
             self._loop.connect_accepted_socket(lambda: caller, connection), name="admin-connect"
@@ -154,13 +159,17 @@ class Door:
         self._open.pop(connection, None)
 
     def _refuse(self, connection: socket.socket) -> None:
-        count(self._counts, "refused")
+        self._count("too_many_connections")
         connection.setblocking(False)
         with suppress(OSError):
             connection.recv(_READ_BYTES)  # bytes that nobody has read turn the close into a reset
         with suppress(OSError):
             connection.send(_REFUSAL)
         connection.close()
+
+    def _count(self, reason: str) -> None:
+        count(self._counts, reason)
+        count(self._refusals.counts.cut, reason)
 
     def _look_later(self) -> None:
         self._looking = self._loop.call_later(_LOOK_EVERY_S, self._look, self._loop.time() + _LOOK_EVERY_S)
@@ -172,7 +181,7 @@ class Door:
             for caller in list(self._open.values()):
                 fault = caller.look(now)
                 if fault is not None:
-                    count(self._counts, fault)
+                    self._count(fault)
                     caller.give_up(fault)
         if self._counts and now >= self._log_due:
             log.warning("admin.callers_cut", address=self._name, open=len(self._open), limit=self.most, **self._counts)

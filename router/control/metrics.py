@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from router.control.admin_refusals import AdminCounts
 from router.control.metric_families import DEPLOYMENT, Row, counter, gauge, histogram
 from router.control.process_metrics import ProcessFacts, process_metrics
 from router.control.states import DeploymentStatus, InstanceStatus
@@ -44,6 +45,7 @@ class MetricsSource:
         problems: For which the config file on disk is refused.
         last_success: Unix time at which a config was last applied or found unchanged; None before the first.
         certificate_not_after: Unix time at which the certificate in force ends; None if there is none.
+        admin: What callers of the admin site were refused.
     """
 
     version: str
@@ -58,6 +60,7 @@ class MetricsSource:
     problems: int = 0
     last_success: float | None = None
     certificate_not_after: float | None = None
+    admin: AdminCounts = field(default_factory=AdminCounts)
 
 
 def render(source: MetricsSource, accept: str = "") -> tuple[bytes, str]:
@@ -93,6 +96,7 @@ class _Collector:
         yield from _instances(source.deployments, source.ejected)
         yield from _workers(source.deployments)
         yield from _config(source)
+        yield from _admin(source.admin)
 
 
 def _requests(deployments: _ByDeployment) -> Iterator[Metric]:
@@ -358,6 +362,21 @@ def _config(source: MetricsSource) -> Iterator[Metric]:
             source.certificate_not_after,
         )
     yield InfoMetricFamily("teal_build", "The version of teal that runs.", {"version": source.version})
+
+
+def _admin(counts: AdminCounts) -> Iterator[Metric]:
+    yield counter(
+        "teal_admin_requests_refused_total",
+        "Requests at the admin address and the admin socket that were refused, by the reason in `x-teal-reason`.",
+        ("reason",),
+        (((reason,), number) for reason, number in counts.refused.items()),
+    )
+    yield counter(
+        "teal_admin_callers_cut_total",
+        "Connections to the admin address and the admin socket that were cut or not let in, by reason.",
+        ("reason",),
+        (((reason,), number) for reason, number in counts.cut.items()),
+    )
 
 
 def _with_zeros(known: Any, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:

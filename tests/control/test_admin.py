@@ -17,24 +17,14 @@ from router.control.admin import AdminAddresses, AdminAddressInUse, AdminError, 
 from router.control.admin_socket import connect_to, socket_path
 from router.control.api.routes import Route
 from router.control.metrics import MetricsSource
-from router.control.status import RouterStatus
 from router.control.status_page import PAGE
 from router.core.rules import HostPort
 from router.core.stats import Totals
 from router.core.table import TableSpec
+from tests.control.a_status import STATUS
 
 ANY_PORT = HostPort("127.0.0.1", 0)
-STATUS = RouterStatus(
-    version="0.1.0",
-    pid=4711,
-    started=1000.0,
-    config_path="config/teal.yaml",
-    generation=7,
-    base_url="http://127.0.0.1:8080",
-    proxies=(),
-    endpoints=(),
-    unknown_endpoint={404: 2},
-)
+MANY_FIELDS = "X: x\r\n" * 200
 
 Start = Callable[..., Awaitable[AdminSite]]
 
@@ -287,6 +277,60 @@ async def test_a_refusal_says_why(
             assert response.headers["x-teal-reason"] == reason
     refused = {"event": "admin.refused", "log_level": "info", "method": "GET", "path": path}
     assert events == [{**refused, "status": status, "reason": reason}]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "reason", "text"),
+    [
+        (f"GET / HTTP/1.1\r\nHost: a\r\nX: {'x' * 8191}\r\n\r\n", 431, "head_too_large", "more than 8190 bytes"),
+        (f"GET /{'x' * 8191} HTTP/1.1\r\nHost: a\r\n\r\n", 431, "head_too_large", "more than 8190 bytes"),
+        (f"GET / HTTP/1.1\r\nHost: a\r\n{MANY_FIELDS}\r\n", 431, "head_too_large", "more than 128 fields"),
+        ("GET / HTTP/1.1\r\nHost a\r\n\r\n", 400, "bad_request", "not well-formed"),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request", "not well-formed"),
+    ],
+    ids=["field", "target", "fields", "no field", "TLS"],
+)
+async def test_what_is_no_request_is_refused_in_one_line(
+    start: Start, head: str, status: int, reason: str, text: str
+) -> None:
+    """In the form of any refusal, without a word of it in the log, or a traceback."""
+    site = await start()
+    with capture_logs() as events:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(head.encode("latin-1"))
+        answer = (await reader.read()).decode()
+        writer.close()
+    assert answer.split()[1] == str(status)
+    assert f"x-teal-reason: {reason}\r\n" in answer
+    assert text in answer
+    refused = {"event": "admin.refused", "log_level": "info", "method": "", "path": ""}
+    assert events == [{**refused, "status": status, "reason": reason}]
+
+
+async def test_a_flood_of_refused_callers_does_not_flood_the_log(start: Start, token_file: Path) -> None:
+    """The first are logged one by one, the others by number; all are counted."""
+    site = await start(token_file=token_file)
+    url = f"http://127.0.0.1:{site.port}"
+    with capture_logs() as events:
+        async with aiohttp.ClientSession() as session:
+            for path in ["/status"] * 22 + ["/metrics"] * 3:
+                async with session.get(f"{url}{path}") as response:
+                    assert response.status == 401
+            async with session.get(f"{url}/nothing", headers={"authorization": "Bearer s3cr3t"}) as response:
+                assert response.status == 404
+            async with session.get(f"{url}/metrics", headers={"authorization": "Bearer s3cr3t"}) as response:
+                metrics = await response.text()
+        await site.stop()
+    assert [event["event"] for event in events] == ["admin.refused"] * 20 + ["admin.refused_more"]
+    assert events[-1] == {
+        "event": "admin.refused_more",
+        "log_level": "info",
+        "number": 6,
+        "reasons": {"key_auth_bad_header_forbidden": 5, "not_found": 1},
+    }
+    assert 'teal_admin_requests_refused_total{reason="key_auth_bad_header_forbidden"} 25.0\n' in metrics
+    assert 'teal_admin_requests_refused_total{reason="not_found"} 1.0\n' in metrics
+    assert 'teal_admin_callers_cut_total{reason="head_timeout"} 0.0\n' in metrics
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz"])

@@ -16,22 +16,11 @@ from router.control.admin_caller import CallerLimits
 from router.control.admin_socket import socket_path
 from router.control.api.routes import Route, read_body, reply
 from router.control.metrics import MetricsSource
-from router.control.status import RouterStatus
 from router.core.rules import HostPort
 from router.core.stats import Totals
 from router.core.table import TableSpec
+from tests.control.a_status import STATUS
 
-STATUS = RouterStatus(
-    version="0.1.0",
-    pid=4711,
-    started=1000.0,
-    config_path="config/teal.yaml",
-    generation=7,
-    base_url="http://127.0.0.1:8080",
-    proxies=(),
-    endpoints=(),
-    unknown_endpoint={},
-)
 UNFINISHED = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-More: "
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 WAIT = b"GET /v1/wait HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
