@@ -78,4 +78,4 @@ def is_bare(request: BaseRequest) -> bool:
 
 def _is_last(request: BaseRequest) -> bool:
     connection = request.protocol
-    return isinstance(connection, BodyWatch) and (connection.is_spent or connection.has_lost_end)
+    return isinstance(connection, BodyWatch) and connection.is_spent

@@ -1,13 +1,12 @@
 """How requests are read on the full lane: one after the other, and no head that is larger than it may be.
 
 Rules
-- Its parser is never given more than belongs to one request: a head up to its empty line, a body up to its end. Where
-  chunks end the parser says itself; it is given them up to the next empty line, which their end is.
+- Its parser is never given more than belongs to one request: a head up to its empty line, a body up to its end.
+- A body of chunks is read here, and goes on in chunks of our own: what is odd about the client's, blanks in extensions
+  and trailers for two, aiohttp 3.14 would refuse, or hand to the next request.
 - What comes behind is kept until that is taken up, and looked at then: whether a request has come already is known when
   the answer says if the connection lives on. So a request that is whole gets its answer, whatever follows it (RFC 9112,
   9.3.2): aiohttp 3.14 forgets the requests of a read that ends malformed.
-- A body of chunks with a great many empty lines is parsed as it comes in the end, and nothing is served behind it.
-- Behind chunks there is a new parser: aiohttp 3.14 hands the last trailer to the next request, as its first field.
 - aiohttp bounds each field, not their sum: what has come of a head is counted here.
 - A tab around a transfer coding is a blank (RFC 9110, 5.5): the parser is given one.
 """
@@ -20,14 +19,14 @@ from aiohttp.http import HttpRequestParser
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
+from router.core.chunks import Chunks
+from router.core.replies import chunk
 from router.proxy.runtime import Runtime
 
 #: Messages that wait for their turn, for aiohttp: a request, and the news that its body broke.
 _MAX_WAITING = 2
 #: What is kept behind a request that waits; with more, nothing is read of the client.
 _HELD_BYTES = 64 * 1024
-#: Empty lines in a body of chunks at which it is looked whether that has ended: each costs 3 us, and they can be many.
-_MAX_LOOKS = 1000
 #: Before a head, nothing (RFC 9112, 2.2).
 _BLANK = re.compile(rb"[\r\n]+")
 #: In a head, it is malformed wherever it stands.
@@ -48,13 +47,13 @@ class Reading(RequestHandler):
 
     __slots__ = (
         "_begun_line",
+        "_chunks",
         "_first_bytes",
         "_head_bytes",
         "_is_broken",
-        "_is_chunked",
         "_last_bytes",
         "_length",
-        "_looks",
+        "_may_lag",
         "_newest_body",
         "_runtime",
         "_surplus",
@@ -64,13 +63,23 @@ class Reading(RequestHandler):
     def __init__(self, runtime: Runtime, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._runtime = runtime
-        self._parser = self._new_parser()
+        self._parser = HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=RequestPayloadError,
+            auto_decompress=False,  # bodies go through as they are
+            max_msg_queue_size=1,
+        )
         self._max_msg_queue_size = _MAX_WAITING
         self._msg_queue_resume_size = _MAX_WAITING - 1
         self._newest_body: StreamReader = EMPTY_PAYLOAD
         self._length = 0  # of the newest request's body, unless that comes in chunks
-        self._is_chunked = False
-        self._looks = 0  # for the end of its chunks
+        self._chunks: Chunks | None = None  # of that body
+        self._may_lag = False  # asked to pause at the end of a chunk, aiohttp does in the next, and is asked to go on
         self._is_broken = False  # nothing can follow what was no request
         self._head_bytes = 0  # of a head that has not come to its end
         self._surplus = b""  # what has come and is not parsed yet
@@ -85,15 +94,19 @@ class Reading(RequestHandler):
         return self._head_bytes > 0 or bool(self._surplus)
 
     @property
-    def has_lost_end(self) -> bool:
-        """Whether the end of the newest body, which came in chunks, cannot be told from what came behind it."""
-        return self._is_chunked and self._looks > _MAX_LOOKS
+    def least_missing_bytes(self) -> int:
+        """How many bytes must come before the newest body can be whole, whatever they are; 0 once it has ended."""
+        body = self._newest_body
+        if body.is_eof():
+            return 0
+        missing_bytes = self._length - body.total_bytes if self._chunks is None else self._chunks.least_missing_bytes
+        return max(0, missing_bytes - len(self._surplus))
 
     @property
     def has_bare_head(self) -> bool:
         """Whether the newest request, which nobody waits for, was whole with its head, and nothing came after that."""
         body = self._newest_body
-        is_bare = not self._is_chunked and body.is_eof() and body.total_bytes == 0
+        is_bare = self._chunks is None and body.is_eof() and body.total_bytes == 0
         return is_bare and not (self._messages or self.has_begun_next or self._message_tail)
 
     @property
@@ -109,8 +122,7 @@ class Reading(RequestHandler):
             self._parse(data)
         data = self._surplus + data
         at = 0
-        while at < len(data) and (end := self._end_of_piece(data, at)) > at:
-            self._take(data[at:end])
+        while at < len(data) and (end := self._read_piece(data, at)) > at:
             at = end
         self._surplus = data[at:]
         if at:
@@ -135,20 +147,27 @@ class Reading(RequestHandler):
     def _is_full(self) -> bool:
         return len(self._surplus) > _HELD_BYTES and self._newest_body.is_eof()
 
-    def _end_of_piece(self, data: bytes, at: int) -> int:
-        """Where what may be parsed ends, of what begins at `at`; `at` if it has to wait."""
+    def _read_piece(self, data: bytes, at: int) -> int:
+        """Parse what belongs together of what begins at `at`; return where that ends, or `at` if it has to wait."""
         body = self._newest_body
-        if self._is_broken or self._upgraded:
+        if self._is_broken:
             return len(data)
-        if body.is_eof():
-            return at if self._messages else self._end_of_head(data, at)
-        if self._reading_paused:
-            return at
-        if self._is_chunked:
-            end = self._end_of_lines(data, at) if self._looks <= _MAX_LOOKS else len(data)
-            self._looks += end < len(data)
+        if body.is_eof() and not self._upgraded:
+            if self._messages:
+                return at
+            end = self._end_of_head(data, at)
+            self._take_head(data[at:end])
             return end
-        return min(len(data), at + self._length - body.total_bytes)
+        if self._upgraded:
+            end = len(data)
+        elif self._reading_paused:
+            return at
+        elif self._chunks is not None:
+            return self._take_chunks(self._chunks, data, at)
+        else:
+            end = min(len(data), at + self._length - body.total_bytes)
+        self._parse(data[at:end])
+        return end
 
     def _end_of_head(self, data: bytes, at: int) -> int:
         """Behind the next empty line; those before a head are taken together, as they can be many."""
@@ -164,29 +183,25 @@ class Reading(RequestHandler):
         end = data.find(_EMPTY_LINE, max(0, at - 3))
         return end + len(_EMPTY_LINE) if end >= 0 else len(data)
 
-    def _take(self, piece: bytes) -> None:
-        """Parse what belongs to one request."""
-        earlier, was_in_body = self._request_count, not self._newest_body.is_eof()
-        if self._is_broken or (self.has_lost_end and not was_in_body):
-            return
-        if self._is_chunked and not was_in_body:
-            self._is_chunked = False
-            self._parser = self._new_parser()
-        if not was_in_body:
-            piece = self._look_at_head(piece)
+    def _take_head(self, piece: bytes) -> None:
+        """Parse a head, or what there is of one."""
+        earlier = self._request_count
+        piece = self._look_at_head(piece)
         self._parse(piece)
-        if self._request_count == earlier and not was_in_body and not self._upgraded:
+        if self._request_count == earlier and not self._upgraded:
             self._count_head(piece)
-        if self._request_count != earlier:
-            message, self._newest_body = self._messages[-1]
-            self._head_bytes = 0
-            self._begun_line = b""
-            if isinstance(message, RawRequestMessage):
-                self._is_chunked = message.chunked
-                self._looks = 0
-                self._length = int(message.headers.get("Content-Length", "").lstrip("0") or 0)  # of up to 64 bits
-            else:
-                self._is_broken = True
+
+    def _take_chunks(self, chunks: Chunks, data: bytes, at: int) -> int:
+        """Parse the content of a body of chunks; return where that ends, or all that has come of it."""
+        end = chunks.read(data, at)
+        content = chunks.take()
+        framed = chunk(content, is_last=chunks.has_ended)
+        if chunks.is_broken:
+            framed += _NUL
+            self._is_broken = True
+        if framed:
+            self._parse(framed)
+        return end
 
     def _look_at_head(self, piece: bytes) -> bytes:
         """Note how a head begins; return what the parser gets of it."""
@@ -202,30 +217,35 @@ class Reading(RequestHandler):
         return _CODING_LINE.sub(lambda line: line[0].replace(b"\t", b" "), begun + piece)[len(begun) :]
 
     def _parse(self, data: bytes) -> None:
+        earlier = self._request_count
         try:
             super().data_received(data)
-            if self._is_chunked and not self._reading_paused and not self._newest_body.is_eof():
-                super().data_received(b"")  # asked to pause at the end of a chunk, aiohttp does in the next, too late
+            if self._reading_paused:
+                self._may_lag = True
+            elif self._may_lag and data:
+                self._may_lag = False
+                super().data_received(b"")
         except (ValueError, IndexError):
             # yarl's, for targets like `http://a[b]@`, let through by aiohttp 3.14. Its parser stays in this error: fed
             # again, it reports it as one of the request's.
             super().data_received(_NUL)
+        if self._request_count != earlier:
+            self._note_newest(*self._messages[-1])
+
+    def _note_newest(self, message: object, body: StreamReader) -> None:
+        """A request has come, with all of its head, or what is none."""
+        self._newest_body = body
+        self._head_bytes = 0
+        self._begun_line = b""
+        if isinstance(message, RawRequestMessage):
+            limits = self._runtime.limits
+            self._chunks = Chunks(limits.max_head_bytes, limits.max_head_fields) if message.chunked else None
+            self._length = int(message.headers.get("Content-Length", "").lstrip("0") or 0)  # of up to 64 bits
+        else:
+            self._is_broken = True
 
     def _count_head(self, piece: bytes) -> None:
         self._head_bytes += len(piece) if self._head_bytes else len(piece.lstrip(b"\r\n"))
         if self._head_bytes > self._runtime.limits.max_head_bytes and not self.is_head_too_large:
             self.is_head_too_large = True
             self._parse(_NUL)
-
-    def _new_parser(self) -> HttpRequestParser:
-        return HttpRequestParser(
-            self,
-            self._loop,
-            self._read_bufsize,
-            max_line_size=self.max_line_size,
-            max_field_size=self.max_field_size,
-            max_headers=self.max_headers,
-            payload_exception=RequestPayloadError,
-            auto_decompress=False,  # bodies go through as they are
-            max_msg_queue_size=1,
-        )

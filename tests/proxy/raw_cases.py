@@ -110,9 +110,36 @@ REFUSED = (
     Refused("7.1", "chunk with bare LF", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\n0\r\n\r\n"),
     Refused("7.1", "chunk longer than its size", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"),
     Refused("7.1.1", "chunk extension with bare LF", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;a\n{}\r\n0\r\n\r\n"),
-    # A blank there is allowed, and a recipient should take it; our parser does not, and is the stricter for it.
-    Refused("7.1.1", "blank before a chunk extension", HEAD + CHUNKED + b"2 ;a=b\r\n{}\r\n0\r\n\r\n"),
     Refused("7.1.1", "chunk extension with bare CR", HEAD + CHUNKED + b"2;a\rb\r\n{}\r\n0\r\n\r\n"),
+    *(
+        Refused("7.1.1", f"chunk extension {extension!r}", HEAD + CHUNKED + b"2" + extension + b"\r\n{}\r\n0\r\n\r\n")
+        for extension in (
+            *(
+                b";",
+                b" ",
+                b";a ",
+                b" a",
+                b";;a",
+                b";a;",
+                b";=b",
+                b";a=",
+                b";a=b=c",
+                b";a b",
+                b";(a",
+                b';"a"',
+                b";a=\xe9",
+            ),
+            *(b';a="b', b';a="b"c', b';a=b"c"', b';a="\r\n"', b';a="\\', b";a=\x00", b';a="\x7f"', b"\x0b;a"),
+        )
+    ),
+    Refused("7.1.1", "long chunk extension", HEAD + CHUNKED + b"2;" + b"x" * 99_999 + b"\r\n{}\r\n0\r\n\r\n"),
+    Refused("7.1.1", "chunk extensions larger than all else", HEAD + CHUNKED + b"1;" + b"x" * 9999 + b"\r\n{\r\n" * 4),
+    Refused("7.1.2", "trailers over the limit", HEAD + CHUNKED + b"0\r\n" + (b"X-A: " + b"x" * 999 + b"\r\n") * 40),
+    Refused("7.1.2", "more than 256 trailers", HEAD + CHUNKED + b"0\r\n" + b"X-A: 1\r\n" * 257 + b"\r\n"),
+    *(
+        Refused("RFC 9110, 6.5.1", f"trailer {field!r}", HEAD + CHUNKED + b"2\r\n{}\r\n0\r\n" + field + b"\r\n\r\n")
+        for field in (b"Content-Length: 2", b"content-length: 0", b"Transfer-Encoding: chunked", b"HOST: teal")
+    ),
     Refused("7.1", "chunk size with an underscore", HEAD + CHUNKED + b"0_2\r\n{}\r\n0\r\n\r\n"),
     Refused("7.1", "chunk size with a blank inside", HEAD + CHUNKED + b"0 2\r\n{}\r\n0\r\n\r\n"),
     Refused("7.1", "chunk size with a blank before", HEAD + CHUNKED + b" 2\r\n{}\r\n0\r\n\r\n"),
@@ -248,7 +275,35 @@ FORWARDED = (
     Forwarded("3.2.2", "absolute target with a user", _with_target(b"http://me@anything" + PATH.encode()), b"{}"),
     Forwarded("5.1", "blanks around a value", HEAD + b"X-A: \t 1 \t \r\n" + LENGTH_2, b"{}"),
     Forwarded("5.1", "no blank before a value", HEAD.replace(b": ", b":") + LENGTH_2, b"{}"),
-    Forwarded("7.1.1", "long chunk extension", HEAD + CHUNKED + b"2;" + b"x" * 99_999 + b"\r\n{}\r\n0\r\n\r\n", b"{}"),
+    *(
+        Forwarded(
+            "7.1.1", f"chunk extension {extension!r}", HEAD + CHUNKED + b"2" + extension + b"\r\n{}\r\n0\r\n\r\n", b"{}"
+        )
+        for extension in (
+            *(b" ;a=b", b"; a=b", b";a =b", b";a= b", b" \t; \ta\t \t=\t b;\tc ;d", b";a", b";a;b;c=d", b';a=""'),
+            *(b';a="b;c"', b';a="\\"0"', b';a="\\\\"', b';a = "\xe9\t\\\xe9"', b";!#$%&'*+-.^_`|~=x"),
+        )
+    ),
+    Forwarded(
+        "7.1.1",
+        "extensions of the last chunk",
+        HEAD + CHUNKED + b'2\r\n{}\r\n000 ; a ="b" ;c\r\nX-Sum: 1\r\n\r\n',
+        b"{}",
+    ),
+    Forwarded("7.1.1", "many extensions", HEAD + CHUNKED + b"2" + b";a=b" * 2000 + b"\r\n{}\r\n0\r\n\r\n", b"{}"),
+    Forwarded(
+        "7.1.1",
+        "extensions that large chunks are worth",
+        HEAD + CHUNKED + (b"400;sum=" + b"x" * 2000 + b"\r\n" + b"{" * 1024 + b"\r\n") * 99 + b"0\r\n\r\n",
+        b"{" * 1024 * 99,
+    ),
+    Forwarded("7.1", "chunk size with many zeros", HEAD + CHUNKED + b"0" * 999 + b"2\r\n{}\r\n0\r\n\r\n", b"{}"),
+    Forwarded(
+        "7.1.2",
+        "trailers of all kinds",
+        HEAD + CHUNKED + b"2\r\n{}\r\n0\r\nX:\r\nY: \xe9\t\r\nTrailer: X\r\n\r\n",
+        b"{}",
+    ),
     Forwarded("7.1.2", "trailers", HEAD + CHUNKED + b"2\r\n{}\r\n0\r\nX-Sum: 1\r\nX-Two: 2\r\n\r\n", b"{}"),
     Forwarded("RFC 9110, 5.5", "bytes beyond ASCII in a value", HEAD + "X-A: caf\xe9\r\n".encode() + LENGTH_2, b"{}"),
     Forwarded("RFC 9110, 5.6.1", "empty elements of a list", HEAD + b"Connection: ,, X-Hop , ,\r\n" + LENGTH_2, b"{}"),

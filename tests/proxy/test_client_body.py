@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from router.core.wire import ProxyLimits
-from tests.proxy.conftest import Proxy, RawClient, deployment, endpoint, post
+from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, post
 from tests.proxy.peers import Conversation, Peer, answer_ok
 from tests.proxy.waiting import until, until_read
 
@@ -125,3 +125,29 @@ async def test_broken_chunks_are_refused_while_more_is_awaited(proxy: Proxy, pee
     await client.send(b"zz\r\n")
     assert (await client.answer())[0] == 400
     assert one.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("framing", "begun", "missing_bytes", "rest"),
+    [
+        ("Content-Length: 2", b"", 2, b"{}"),
+        ("Content-Length: 002", b"{", 1, b"}"),
+        (CHUNKED, b"", 5, b"0\r\n\r\n"),
+        (CHUNKED, b"2", 2 + 2 + 2 + 5, b"\r\n{}\r\n0\r\n\r\n"),
+        (CHUNKED, b"2;a=b\r\n{", 1 + 2 + 5, b"}\r\n0\r\n\r\n"),
+        (CHUNKED, b"2\r\n{}\r\n0\r\nX: 1\r\n", 2, b"\r\n"),
+    ],
+)
+async def test_a_connection_knows_what_must_still_come_of_a_body(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, framing: str, begun: bytes, missing_bytes: int, rest: bytes
+) -> None:
+    """At least, on the full lane, where bodies of any framing are."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok)), max_body_bytes=10))
+    client = await raw()
+    await client.send(post(b"", framing, path=PATH + "?a") + begun)
+    await until(lambda: proxy.clients._full.client_connections)
+    [connection] = proxy.clients._full.client_connections
+    await until(lambda: connection.least_missing_bytes == missing_bytes)
+    await client.send(rest)
+    assert (await client.answer())[0] == 200
+    assert connection.least_missing_bytes == 0
