@@ -22,6 +22,16 @@ _TIMEOUT_S = 10.0
 _CHANGE_TIMEOUT_S = 120.0
 _BLOCK_BYTES = 2**16
 _RETRY_S = 0.05
+#: Of a refusal that is no JSON: characters that are shown.
+_SHOWN = 500
+#: What to do about a refusal whose text does not say it, by its reason.
+_ADVICE: Mapping[str, str] = {
+    "too_many_connections": "`ss -xp` shows who calls; `admin.max_connections` in the config is how many may",
+    "head_timeout": "the machine is too busy to send a request in time: try again, or raise `admin.head_timeout_s`",
+    "body_timeout": "the machine is too busy to send it in time: try again, or raise `admin.body_timeout_s`",
+    "internal_error": "`teal events` shows its log; please report what is there",
+}
+_ANOTHER_TEAL = "the daemon may be of another version of teal: `teal status` says which, `teal --version` is this one"
 
 
 class Daemon:
@@ -117,7 +127,7 @@ class Daemon:
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, body, headers)
             response = connection.getresponse()
-            if response.status >= 400:
+            if not 200 <= response.status < 300:
                 raise self._refusal(response, f"{method} {target}")
             yield response
 
@@ -131,13 +141,17 @@ class Daemon:
             connection.close()
 
     def _refusal(self, response: HTTPResponse, asked: str) -> Refused:
-        body = response.read()
+        body, reason = response.read(), response.getheader("x-teal-reason", "")
+        advised = [_ADVICE[reason]] if reason in _ADVICE else []
         try:
             error = json.loads(body)["error"]
             problems, message = [problem["text"] for problem in error["problems"]], error["message"]
-            return Refused(problems if message == "; ".join(problems) else [*problems, message])
+            return Refused([*problems, *([] if message == "; ".join(problems) else [message]), *advised])
         except (ValueError, LookupError, TypeError):
-            return Refused([f"the teal daemon at {self._socket} answers {response.status} to {asked}"])
+            status = f"{response.status} ({reason})" if reason else str(response.status)
+            text = " ".join(body.decode(errors="replace").split())[:_SHOWN] or response.reason
+            advised += [_ANOTHER_TEAL] if response.status == 404 else []
+            return Refused([f"the teal daemon at {self._socket} answers {status} to {asked}: {text}", *advised])
 
 
 def target(*parts: str, **query: object) -> str:

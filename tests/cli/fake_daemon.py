@@ -22,6 +22,7 @@ class Asked(NamedTuple):
 class _Answer(NamedTuple):
     status: int
     body: object
+    reason: str | None = None
 
 
 class FakeDaemon:
@@ -52,9 +53,9 @@ class FakeDaemon:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    def answer(self, method: str, path: str, body: object, status: int = 200) -> None:
+    def answer(self, method: str, path: str, body: object, status: int = 200, reason: str | None = None) -> None:
         """Say this to the next such question; text is said as it is, None means no body, other things become JSON."""
-        self._answers[method, path].append(_Answer(status, body))
+        self._answers[method, path].append(_Answer(status, body, reason))
 
     def refuse(self, method: str, path: str, status: int, message: str, *problems: str) -> None:
         """Say why not; the message of problems alone is empty here."""
@@ -99,10 +100,11 @@ class FakeDaemon:
         if request.path in self._deadly and request.transport is not None:
             request.transport.close()
         answers = self._answers.get((request.method, request.path), [_Answer(404, "404: Not Found")])
-        status, body = answers[0] if len(answers) == 1 else answers.pop(0)
+        status, body, reason = answers[0] if len(answers) == 1 else answers.pop(0)
+        headers = {} if reason is None else {"x-teal-reason": reason}
         if body is None or isinstance(body, str):
-            return web.Response(text=body, status=status)
-        return web.json_response(body, status=status)
+            return web.Response(text=body, status=status, headers=headers)
+        return web.json_response(body, status=status, headers=headers)
 
 
 def operation(**fields: object) -> dict[str, object]:

@@ -51,7 +51,46 @@ async def test_daemon_without_an_api_is_named(teal: Teal, daemon: FakeDaemon) ->
     """An answer that is no refusal of teal's is reported with its status."""
     outcome = await teal("model", "list")
     socket = socket_path(daemon.state_dir)
-    assert outcome.stderr == f"the teal daemon at {socket} answers 404 to GET /v1/models\n"
+    assert outcome.stderr == (
+        f"the teal daemon at {socket} answers 404 to GET /v1/models: 404: Not Found\n"
+        "the daemon may be of another version of teal: `teal status` says which, `teal --version` is this one\n"
+    )
+
+
+async def test_a_refusal_in_plain_text_is_told_with_its_reason(teal: Teal, daemon: FakeDaemon) -> None:
+    """And with what to do, as those of the daemon's door are."""
+    busy = "The admin site is busy with others; try again later.\n"
+    daemon.answer("GET", "/v1/models", busy, 503, reason="too_many_connections")
+    outcome = await teal("model", "list")
+    socket = socket_path(daemon.state_dir)
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == (
+        f"the teal daemon at {socket} answers 503 (too_many_connections) to GET /v1/models: "
+        "The admin site is busy with others; try again later.\n"
+        "`ss -xp` shows who calls; `admin.max_connections` in the config is how many may\n"
+    )
+
+
+async def test_a_fault_of_the_daemon_is_told_with_the_command_that_shows_it(teal: Teal, daemon: FakeDaemon) -> None:
+    """Its own words name a log and not the way there."""
+    error = {
+        "code": "internal_error",
+        "message": "the daemon failed to do this; its log has the reason",
+        "problems": [],
+    }
+    daemon.answer("GET", "/v1/models", {"error": error}, 500, reason="internal_error")
+    assert (await teal("model", "list")).stderr == (
+        "the daemon failed to do this; its log has the reason\n"
+        "`teal events` shows its log; please report what is there\n"
+    )
+
+
+async def test_an_answer_that_leads_elsewhere_is_a_refusal(teal: Teal, daemon: FakeDaemon) -> None:
+    """Nothing but a 2xx is what was asked for."""
+    daemon.answer("GET", "/v1/models", "Over there", 302)
+    outcome = await teal("model", "list")
+    socket = socket_path(daemon.state_dir)
+    assert outcome.stderr == f"the teal daemon at {socket} answers 302 to GET /v1/models: Over there\n"
 
 
 async def test_answer_that_is_no_json_is_named(teal: Teal, daemon: FakeDaemon) -> None:
