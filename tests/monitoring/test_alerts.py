@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.monitoring.files import ALERTS, ROOT, alerts
 
-CASES = Path(__file__).with_name("alerts_test.yml")
+CASES = sorted(Path(__file__).parent.glob("*_test.yml"))
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -22,6 +24,12 @@ def promtool(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def looks_of(case: dict[str, Any]) -> list[dict[str, Any]]:
+    """At which time which alert was looked for, and which were expected."""
+    looks: list[dict[str, Any]] = case["alert_rule_test"]
+    return looks
+
+
 def test_prometheus_takes_the_rules() -> None:
     """Every one of them."""
     assert f"SUCCESS: {len(alerts())} rules found" in promtool("check", "rules", ALERTS)
@@ -29,7 +37,15 @@ def test_prometheus_takes_the_rules() -> None:
 
 def test_alerts_fire_when_they_should_and_only_then() -> None:
     """On series that are made up, some with and some without the trouble."""
-    assert "SUCCESS" in promtool("test", "rules", CASES)
+    assert promtool("test", "rules", *CASES).count("SUCCESS") == len(CASES)
+
+
+def test_every_alert_is_seen_to_fire_and_not_to() -> None:
+    """In the cases, on series of its own."""
+    looks = [look for file in CASES for case in yaml.safe_load(file.read_text())["tests"] for look in looks_of(case)]
+    names = sorted(alert["alert"] for alert in alerts())
+    assert sorted({look["alertname"] for look in looks if look.get("exp_alerts")}) == names
+    assert sorted({look["alertname"] for look in looks if not look.get("exp_alerts")}) == names
 
 
 def test_every_alert_says_what_it_is_about() -> None:

@@ -24,6 +24,8 @@ _COMMAND = re.compile(r"`teal ([a-z][\w -]*?)(?: [A-Z]| -|`)")
 #: What a field of the file looks like, with or without a value; `LimitNOFILE=`, `run()` and commands do not.
 _FIELD = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)(?::.*)?")
 _PROGRAMS = frozenset({"df", "dmesg", "top"})
+_COMMANDS = _PROGRAMS | {"curl", "journalctl", "openssl", "systemctl", "teal", "vmstat"}
+_UNIT = frozenset({"LimitNOFILE=", "TasksMax="})
 _FIELDS_OF_THE_LOG = frozenset({"error", "exit_status", "hint", "is_stopped", "outcome", "reason"})
 
 
@@ -49,6 +51,17 @@ def fields_of(shape: Mapping[str, Any], definitions: Mapping[str, Any]) -> Itera
     for inner in [*shape.get("anyOf", ()), *shape.get("allOf", ()), shape.get("additionalProperties")]:
         if isinstance(inner, Mapping):
             yield from fields_of(inner, definitions)
+
+
+def is_command(text: str) -> bool:
+    """Whether it is a program of teal's or of the system's, or what is set in the unit."""
+    return text.split(maxsplit=1)[0] in _COMMANDS or text in _UNIT
+
+
+def is_field(text: str) -> bool:
+    """Whether it is a field of the file; that there are such fields is another test."""
+    found = _FIELD.fullmatch(text)
+    return found is not None and found[1] in advised_fields()
 
 
 def symptoms(table: str) -> list[str]:
@@ -117,6 +130,11 @@ def test_fields_are_known_by_their_section() -> None:
     known = set(fields_of(schema, schema["$defs"]))
     assert {"access_log", "limits.max_connections", "endpoints.deployments.readiness_probe"} <= known
     assert "limits.access_log" not in known
+
+
+def test_every_alert_ends_in_a_command_or_a_field() -> None:
+    """Who was woken by it has something to type, and not only something to read."""
+    assert [row for row in advice(ALERTS) if not any(is_command(text) or is_field(text) for text in row)] == []
 
 
 def test_every_row_says_what_to_run_or_to_set() -> None:
