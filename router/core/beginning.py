@@ -22,6 +22,7 @@ _LENGTH = b"content-length"
 #: Larger ones are the parser's, which does not look at them from the start again with every line.
 MAX_BYTES = 8 * 1024
 _MAX_LINES = 64
+_HEAD_END = b"\r\n\r\n"
 
 
 def has_controls(piece: bytes) -> bool:
@@ -51,6 +52,18 @@ def is_harmless(beginning: bytes, max_lines: int) -> bool:
             return False
         names.add(lower)
     return _begins_field(last, names)
+
+
+def least_missing(beginning: bytes) -> int:
+    """How many bytes at least have to follow until a head that begins so can be whole: never more than that."""
+    if b"\r\n" in beginning:
+        return len(_HEAD_END) - max(size for size in range(len(_HEAD_END)) if beginning.endswith(_HEAD_END[:size]))
+    line = beginning.removesuffix(b"\r")
+    begun = len(beginning) - len(line)
+    _, has_target, rest = line.partition(b" ")
+    _, has_version, version = rest.partition(b" ")
+    words = max(0, len(_VERSION) - len(version)) + (0 if has_version else len(" ")) + (0 if has_target else len(" /"))
+    return words + len(_HEAD_END) - begun
 
 
 def _is_request(line: bytes) -> bool:

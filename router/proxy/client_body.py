@@ -4,7 +4,8 @@ Rules
 - Nobody is woken by a byte of a body that is wanted in larger parts: its connection says that something came, and how
   late it is by then is all that changes.
 - Of a body that is passed on as it comes, a little that follows a part at once waits a moment for more.
-- What its connection keeps back, the framing of chunks included, has come in time as what it parses.
+- What its connection keeps back, the framing of chunks included, has come in time as what it parses; what waits in the
+  kernel is looked for before the body is too late.
 - The time of all bodies is looked after by one timer.
 """
 
@@ -17,6 +18,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from router.core.errors import BadRequest, BodyTimeout, BodyTooLarge
 from router.core.pace import Pace
 from router.proxy.deadlines import Deadlines
+from router.proxy.frugal import is_slow
 from router.proxy.persistence import BodyWatch
 
 #: Of a body that is wanted whole, the part for which it is worth being woken.
@@ -39,6 +41,7 @@ class ClientBody:
     """
 
     __slots__ = (
+        "_began",
         "_connection",
         "_content",
         "_deadlines",
@@ -77,6 +80,7 @@ class ClientBody:
         self._deadlines = deadlines
         self._on_read = on_read
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self._has_begun = False
         self._is_streamed = False
         self._gathers_until = 0.0  # of the loop's clock; 0: no longer
@@ -160,26 +164,35 @@ class ClientBody:
             return b"\n" not in kept  # the last chunk ends with it
         return len(kept) < self._length - come_bytes
 
-    def dripped(self, size: int) -> None:
-        """So many bytes more have come, which the connection keeps back."""
+    def dripped(self, size: int, when: float | None = None) -> None:
+        """So many bytes more have come, the last at `when` (now if None), which the connection keeps back."""
         self._dripped_bytes += size
-        self._pace.came(size, self._loop.time())
+        self._pace.came(size, self._loop.time() if when is None else when)
         self._set_deadline()
+
+    def least_wanted(self, kept_bytes: int) -> int:
+        """For how many bytes more than the connection keeps back it may be woken: 1 for any."""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._is_streamed or not is_slow(self._began):
+            return 1
+        return self._wanted_bytes - (self._content.total_bytes - self.read_bytes) - kept_bytes
 
     def expire(self) -> None:
         """It is too late, or little enough has waited for more."""
         if self._gathers_until:
             self._gathers_until = 0.0
             self._connection.data_received(b"")  # what it keeps back is due, and comes
+        elif self._connection.read_unwoken() and self.deadline > self._loop.time():
+            pass  # it is not late, only unread
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(BodyTimeout(self._pace.idle_s))
 
     def _keep_pace(self) -> None:
         new_bytes = self._content.total_bytes - self._seen_bytes
-        if new_bytes:
-            self._seen_bytes += new_bytes
-            self._pace.came(max(0, new_bytes - self._dripped_bytes), self._loop.time())
-            self._dripped_bytes = max(0, self._dripped_bytes - new_bytes)
+        self._seen_bytes += new_bytes
+        if new_bytes > self._dripped_bytes:
+            self._pace.came(new_bytes - self._dripped_bytes, self._loop.time())
+        self._dripped_bytes = max(0, self._dripped_bytes - new_bytes)
         self._set_deadline()
 
     def _set_deadline(self) -> None:

@@ -12,6 +12,7 @@ cdef class FastConnection(Client):
     cdef Outgoing _outgoing
     cdef object _exchange
     cdef Incoming _incoming
+    cdef object _frugal
     cdef bytearray _held
     cdef bint _is_in_head
     cdef bint _is_half_closed
@@ -24,6 +25,6 @@ cdef class FastConnection(Client):
 
     cpdef _take(self, bytes data)
     cpdef _hold(self, bytes data)
-    cpdef _receive(self, Incoming incoming, bytes data)
+    cpdef _receive(self, Incoming incoming, bytes data, double when)
     cpdef write(self, bytes data)
     cpdef done(self, double now, bint closes)

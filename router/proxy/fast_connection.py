@@ -3,6 +3,7 @@
 Rules
 - A request that has not come whole is held here: the beginning of a head while no parser would refuse it, a body of
   which the head says how long it is. Neither has a task, and a byte of them wakes nobody.
+- Who sends a few bytes at a time is read once there are as many as have to come.
 - What the full lane says to a request that does not come to its end is said here as well, and as late.
 """
 
@@ -10,11 +11,12 @@ import asyncio
 from time import monotonic
 from typing import Protocol, cast
 
-from router.core.beginning import has_controls
+from router.core.beginning import has_controls, least_missing
 from router.core.errors import BodyTimeout
 from router.proxy.deadlines import Deadlines
 from router.proxy.ending import LINGER_IDLE_S, LINGER_S
 from router.proxy.fast_lane import BEGUN, FastLane
+from router.proxy.frugal import DRIP_BYTES, Frugal, is_slow
 from router.proxy.half_close import Listening, can_half_close
 from router.proxy.incoming import Incoming
 from router.proxy.live import Client, LiveExchange
@@ -51,6 +53,7 @@ class FastConnection(Client):
     __slots__ = (
         "__weakref__",
         "_exchange",
+        "_frugal",
         "_held",
         "_incoming",
         "_is_ended",
@@ -77,6 +80,7 @@ class FastConnection(Client):
         self._exchange: LiveExchange | None = None
         self._incoming: Incoming | None = None  # the request whose body is still coming
         self.forwarded_for = b""
+        self._frugal: Frugal | None = None  # since a few bytes came alone
         self._held = bytearray()  # received, and not looked at yet
         self._is_in_head = False  # what is held is the beginning of one
         self._is_half_closed = False  # the client sends no more
@@ -121,6 +125,9 @@ class FastConnection(Client):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
+        self._read_unwoken()
+        if self._exchange is not None or self._incoming is not None or self._transport is None:
+            return False  # it was no head that was late, or is not ours any more
         if self._is_in_head and not self._lane.is_harmless(bytes(self._held)):
             self._hand_over(self._take_held())
             return False
@@ -234,7 +241,7 @@ class FastConnection(Client):
     def _hold(self, data: bytes) -> None:
         """Keep what comes until it can be looked at; of a request that is not whole there is nothing else to do."""
         if self._incoming is not None:
-            self._receive(self._incoming, data)
+            self._receive(self._incoming, data, monotonic())
         elif self._is_ended:
             self.deadline = min(self._linger_until, monotonic() + LINGER_IDLE_S)
         else:
@@ -244,16 +251,30 @@ class FastConnection(Client):
                     self._go_on()
             elif len(self._held) > _HELD_BYTES and self._transport is not None:
                 self._transport.pause_reading()
+        if self._frugal is not None or len(data) < DRIP_BYTES:
+            self._wake_in_time()
 
-    def _receive(self, incoming: Incoming, data: bytes) -> None:
+    def _wake_in_time(self) -> None:
+        """Be woken when what is missing can be there, if that has been slow to come."""
+        incoming, least_bytes = self._incoming, 1
+        if incoming is not None and is_slow(incoming.began):
+            least_bytes = incoming.missing_bytes
+        elif self._is_in_head and is_slow(self.head_since):
+            least_bytes = least_missing(bytes(self._held))
+        if self._frugal is None and least_bytes > 1 and self._transport is not None:
+            self._frugal = Frugal.of(self._transport)
+        if self._frugal is not None:
+            self._frugal.wake_at(least_bytes)
+
+    def _receive(self, incoming: Incoming, data: bytes, when: float) -> None:
         missing_bytes = incoming.missing_bytes
         if len(data) < missing_bytes:
-            incoming.came(data)
+            incoming.came(data, when)
             self.deadline = incoming.pace.deadline
             return
         self._incoming = None
         self._keeper.patience.discard(self)
-        incoming.came(data[:missing_bytes])
+        incoming.came(data[:missing_bytes], when)
         self._held += data[missing_bytes:]
         exchange = self._lane.go_on(self, incoming)
         if exchange is not None:
@@ -274,13 +295,28 @@ class FastConnection(Client):
 
     def expire(self) -> None:
         """The rest of a body has not come in time, or the client's end after ours."""
-        incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            incoming.refuse(self._keeper.runtime, self, BodyTimeout(incoming.pace.idle_s))
-            self._linger()
-        else:
+        if self._incoming is None:
             self._keeper.patience.discard(self)
             self.close()
+            return
+        has_read = self._read_unwoken()
+        incoming = self._incoming
+        if incoming is None or (has_read and self.deadline > monotonic()):
+            return
+        self._incoming = None
+        incoming.refuse(self._keeper.runtime, self, BodyTimeout(incoming.pace.idle_s))
+        self._linger()
+
+    def _read_unwoken(self) -> bool:
+        """Read what nobody was woken for; whether there was anything."""
+        if self._frugal is None:
+            return False
+        data, when = self._frugal.take()
+        if data and self._incoming is not None:
+            self._receive(self._incoming, data, when)
+        elif data:
+            self.data_received(data)
+        return bool(data)
 
     def _linger(self) -> None:
         """End our side, and wait for the client to end its own: it may still be sending (RFC 9112, 9.6)."""
@@ -306,6 +342,8 @@ class FastConnection(Client):
         transport, self._transport = self._transport, None
         self._outgoing = None
         assert transport is not None
+        if self._frugal is not None:
+            self._frugal.wake_at(1)
         self._keeper.hand_over(self, transport, data)
 
     # Client

@@ -13,4 +13,4 @@ cdef class Incoming:
     cdef readonly Py_ssize_t missing_bytes
     cdef readonly Pace pace
 
-    cpdef came(self, bytes data)
+    cpdef came(self, bytes data, double when)

@@ -33,11 +33,11 @@ class Incoming:
         self.pace = Pace(limits.body_timeout_s, limits.min_body_bytes_per_s, self.began)
         leg.state.enter()
 
-    def came(self, data: bytes) -> None:
-        """More of the body is here, and it is not all."""
+    def came(self, data: bytes, when: float) -> None:
+        """More of the body came, the last of it at `when` (monotonic seconds)."""
         self.body += data
         self.missing_bytes -= len(data)
-        self.pace.came(len(data), monotonic())
+        self.pace.came(len(data), when)
 
     def refuse(self, runtime: Runtime, client: Client, error: RouterError) -> None:
         """Answer before the rest of the body comes; the connection has to end."""

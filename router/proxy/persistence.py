@@ -15,7 +15,8 @@ class BodyReader(Protocol):
 
     def came(self) -> None: ...
     def can_wait(self, kept: bytes) -> bool: ...
-    def dripped(self, size: int) -> None: ...
+    def dripped(self, size: int, when: float | None = None) -> None: ...
+    def least_wanted(self, kept_bytes: int) -> int: ...
 
 
 class BodyWatch(Reading):
@@ -44,6 +45,10 @@ class BodyWatch(Reading):
         """Watch the body of the request that is being handled now."""
         self._body = body
         self._check_body()
+
+    def read_unwoken(self) -> bool:
+        """Read what nobody was woken for, if that is done here; whether there was anything."""
+        return False
 
     @property
     def is_reading_paused(self) -> bool:

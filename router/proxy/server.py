@@ -11,23 +11,26 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from router.core.admission import ConnectionCut
-from router.core.beginning import has_controls
+from router.core.beginning import has_controls, least_missing
 from router.core.stats import count
 from router.proxy.deadlines import end_due
 from router.proxy.ending import EndingConnection
+from router.proxy.frugal import DRIP_BYTES, Frugal, is_slow
 from router.proxy.full_lane import CLOSED, FullLane
 from router.proxy.opened import OpenConnections
 from router.proxy.runtime import Runtime
 from router.proxy.unread import has_unread, reset
 
-#: Of a read that may be kept back, and of all that is.
-_DRIP_BYTES, _KEPT_BYTES = 32, 256
+#: Of all that may be kept back.
+_KEPT_BYTES = 256
+_CRLF = b"\r\n"
 
 
 class ClientConnection(EndingConnection):
     """One client's connection on the full lane.
 
-    Bytes that come one by one are kept back, without a parser, until a line or a body may end, or they are many.
+    Bytes that come one by one are kept back, without a parser, until a line or a body may end, or they are many;
+    from who is slow they are read once as many have come.
 
     Args:
         client: Whom it counts for.
@@ -39,6 +42,7 @@ class ClientConnection(EndingConnection):
     __slots__ = (
         "_closing",
         "_closing_since",
+        "_frugal",
         "_has_begun_head",
         "_head_since",
         "_idle_since",
@@ -69,6 +73,7 @@ class ClientConnection(EndingConnection):
         self._lane = lane
         self._closing: asyncio.Transport | None = None
         self._closing_since = 0.0
+        self._frugal: Frugal | None = None  # since a few bytes came alone
         self._is_busy = False
         self._has_begun_head = False
         self._kept = b""
@@ -92,6 +97,7 @@ class ClientConnection(EndingConnection):
         """The client has not finished a head in time; who has begun a first one gets to know why it is cut off."""
         if self._closing is not None:
             return  # it knows
+        self.read_unwoken()
         self._give_kept()
         if self._messages:
             return  # what was kept back is no head, and gets its answer
@@ -139,8 +145,13 @@ class ClientConnection(EndingConnection):
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
-        if 0 < len(data) < _DRIP_BYTES and self._keep(data):
-            return
+        is_drip = 0 < len(data) < DRIP_BYTES
+        if not is_drip or not self._keep(data):
+            self._read(data)
+        if is_drip or self._frugal is not None:
+            self._wake_in_time()
+
+    def _read(self, data: bytes) -> None:
         if self._kept:
             data, self._kept = self._kept + data, b""
         if not self._is_busy and self._lingering is None:
@@ -168,7 +179,30 @@ class ClientConnection(EndingConnection):
     def _give_kept(self) -> None:
         """Let the parser have what was kept back: nothing more may come."""
         if self._kept:
-            self.data_received(b"")
+            self._read(b"")
+
+    def _wake_in_time(self) -> None:
+        """Be woken when what is missing can be there, if that has been slow to come."""
+        reader, kept_bytes, least_bytes = self.reader, len(self._kept), 1
+        if reader is not None:
+            least_bytes = min(reader.least_wanted(kept_bytes), self.least_missing_bytes - kept_bytes)
+        elif self._head_bytes and not self._is_busy and is_slow(self._head_since):
+            least_bytes = least_missing(_CRLF + (self._kept or self._last_bytes))
+        if self._frugal is None and least_bytes > 1 and self.transport is not None:
+            self._frugal = Frugal.of(self.transport)
+        if self._frugal is not None:
+            self._frugal.wake_at(least_bytes)
+
+    def read_unwoken(self) -> bool:
+        """Read what nobody was woken for; whether there was anything."""
+        if self._frugal is None:
+            return False
+        data, when = self._frugal.take()
+        if data and self.reader is not None:
+            self.reader.dripped(len(data), when)
+        if data:
+            self._read(data)
+        return bool(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in the class above
         self._give_kept()

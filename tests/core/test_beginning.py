@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.beginning import MAX_BYTES, has_controls, is_harmless
+from router.core.beginning import MAX_BYTES, has_controls, is_harmless, least_missing
 
 HEAD = (
     b"POST /api/v1/endpoint/churn/score?a=1&b=%2F HTTP/1.1\r\nHost: a.example:80\r\nAuthorization: Bearer k\tk\r\n"
@@ -71,3 +71,24 @@ def test_a_long_beginning_is_not() -> None:
 def test_the_middle_of_a_line_is_told_from_all_else(piece: bytes, expected: bool) -> None:
     """Only what has a control character can end a line, or spoil one."""
     assert has_controls(piece) is expected
+
+
+@pytest.mark.parametrize(
+    "head", [HEAD + b"\n", b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n", b"GET /HTT HTTP/1.1\r\n\r\n"]
+)
+def test_no_more_is_missing_than_comes(head: bytes) -> None:
+    """Wherever a head is cut."""
+    assert all(least_missing(head[:size]) <= len(head) - size for size in range(len(head)))
+
+
+@pytest.mark.parametrize(
+    ("beginning", "missing"),
+    [
+        *((b"", 15), (b"POST", 15), (b"POST /a", 13), (b"POST /a ", 12), (b"POST /a HTTP/1.1", 4)),
+        *((b"POST /a HTTP/1.1\r", 3), (b"POST /a HTTP/1.1\r\n", 2), (b"POST /a HTTP/1.1\r\n\r", 1)),
+        *((b"POST /a HTTP/1.1\r\nHost", 4), (b"POST /a HTTP/1.1\r\nHost: a\r\n", 2)),
+    ],
+)
+def test_what_is_missing_at_least(beginning: bytes, missing: int) -> None:
+    """Of the shortest head that begins so."""
+    assert least_missing(beginning) == missing

@@ -8,7 +8,7 @@ import pytest
 from router.core.wire import ProxyLimits
 from tests.proxy.conftest import PATH, Proxy, RawClient, deployment, endpoint, fields, post
 from tests.proxy.peers import Peer, answer_ok
-from tests.proxy.waiting import until, until_read
+from tests.proxy.waiting import until, until_left
 
 StartPeer = Callable[..., Awaitable[Peer]]
 OpenRaw = Callable[[], Awaitable[RawClient]]
@@ -46,7 +46,7 @@ async def test_a_slow_head_that_is_malformed_is_a_400(
     ending.writer.write_eof()
     assert (await ending.answer())[0] == 400
     await _send_slowly(late, wrong)
-    await until_read(late.writer)
+    await until_left(late.writer)
     proxy.clients.sweep()
     assert (await late.answer())[0] == 400
 

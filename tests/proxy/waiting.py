@@ -19,6 +19,15 @@ async def until_read(sent_over: asyncio.StreamWriter) -> None:
     await until(lambda: not any(_queued_bytes(*pair) for pair in (ports, reversed(ports))))
 
 
+async def until_left(sent_over: asyncio.StreamWriter) -> int:
+    """Let the loop run until all that was sent has come; how many bytes of it are left to the kernel."""
+    ports = [sent_over.get_extra_info(name)[1] for name in ("sockname", "peername")]
+    await until(lambda: not _queued_bytes(*ports))
+    for _ in range(3):  # turns, in which it would be read
+        await asyncio.sleep(0)
+    return _queued_bytes(*reversed(ports))
+
+
 def _queued_bytes(local_port: int, remote_port: int) -> int:
     """Bytes that one end of a loopback connection has not sent or its program has not read; 0 where it has closed."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
