@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from faults import changing, clock, killing, mirrors, resources, service, slow
+from faults import changing, clock, killing, mirrors, nothing, resources, service, slow
 from faults.finding import MB, Fault, Finding, Lane, Soak
 from harness.processes import StartError
 from harness.report import machine
@@ -44,6 +44,9 @@ FAULTS: Mapping[str, Fault] = {
     "slow-clients": slow.slow_clients,
     "never-read": slow.never_read,
 }
+#: What the instrument itself is proved by; run on demand.
+PROOFS: Mapping[str, Fault] = {"nothing": nothing.nothing}
+ALL = {**FAULTS, **PROOFS}
 LANES: Mapping[str, Sequence[Lane]] = {"fast": ("fast",), "full": ("full",), "both": ("fast", "full")}
 
 
@@ -52,7 +55,7 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="teal-soak-") as scratch:
         for name in options.only:
             for lane in LANES[options.lane]:
-                yield FAULTS[name](
+                yield ALL[name](
                     Soak(
                         scratch=Path(scratch),
                         lane=lane,
@@ -102,14 +105,14 @@ def record(found: Sequence[Finding], path: Path) -> None:
 def names(given: str) -> list[str]:
     """Faults by a comma-separated list."""
     chosen = given.split(",")
-    if unknown := [name for name in chosen if name not in FAULTS]:
-        raise argparse.ArgumentTypeError(f"no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+    if unknown := [name for name in chosen if name not in ALL]:
+        raise argparse.ArgumentTypeError(f"no fault {', '.join(unknown)}; there are {', '.join(ALL)}")
     return chosen
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=names, default=list(FAULTS), metavar="FAULT,...", help=", ".join(FAULTS))
+    parser.add_argument("--only", type=names, default=list(FAULTS), metavar="FAULT,...", help=", ".join(ALL))
     parser.add_argument("--seconds", type=float, default=10.0, help="that a fault lasts; default 10")
     parser.add_argument("--times", type=int, default=20, help="of what is done by count, as restarts; default 20")
     parser.add_argument("--lane", choices=LANES, default="fast")

@@ -175,7 +175,7 @@ class Daemon:
     @property
     def pid(self) -> int:
         """The control process."""
-        return self._running.pids()[0]
+        return self._running.pid
 
     def proxy_pids(self) -> list[int]:
         return [proxy["pid"] for proxy in self.status()["proxies"] if proxy["pid"]]
@@ -189,9 +189,13 @@ class Daemon:
         """The control process and all that it started."""
         return self._running.pids()
 
+    def own_pids(self) -> list[int]:
+        """The control process and the proxies; workers come and go."""
+        return [self.pid, *self.proxy_pids()]
+
     def held(self) -> Held:
-        """What the control process and the proxies hold; workers come and go."""
-        return Held.by([self.pid, *self.proxy_pids()])
+        """What the control process and the proxies hold."""
+        return Held.by(self.own_pids())
 
     def output(self) -> str:
         return self._log.read_text(errors="replace")

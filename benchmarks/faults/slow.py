@@ -19,7 +19,7 @@ from harness.processes import PinnedProcess, accepts, free_port
 SLOW = 10_000
 NEVER_READ = 1_000
 #: Of the crowd, which takes seconds to come.
-ROUNDS, SPELL_S = 5, 6.0
+ROUNDS, SPELL_S = 6, 6.0
 HEALTHY = 60  # and what asks the admin site
 PROCESSES = 2
 ROOM = 14_000

@@ -58,6 +58,10 @@ class PinnedProcess:
         """Empty the log: with one line per request it would fill the disk."""
         os.truncate(self._log, 0)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def pids(self) -> list[int]:
         """The process and all its descendants, itself first."""
         process = psutil.Process(self._child.pid)

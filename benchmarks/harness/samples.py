@@ -12,6 +12,7 @@ from harness.pace import percentile
 from harness.steady import OUTCOMES, RECORD
 
 OK = 200
+TRIMMED = 0.2  # of the ratios, on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request. `form` tells answers apart that differ in more than what always differs."""
+    """One request. `form` tells answers apart that differ in more than what always differs; `port` is the client's."""
 
     sent: float
     done: float
     outcome: int
     form: int
+    port: int = 0
 
     @property
     def took_s(self) -> float:
@@ -87,18 +89,26 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The median of some ratios, and by how much of itself it may be off: the standard error of the median."""
+    """The trimmed geometric mean of some ratios, and its standard error, as a part of it.
 
-    median: float
+    The extreme fifth on either side is left out (Tukey), and its error is that of the ratios with those set to the
+    nearest that are not (winsorized). Of ratios that scatter evenly it is off by a fifth less than the median.
+    """
+
+    mean: float
     error: float
 
     @classmethod
     def of(cls, ratios: Sequence[float]) -> "Ratio":
-        logs = [math.log(ratio) for ratio in ratios]
-        return cls(statistics.median(ratios), math.sqrt(math.pi / 2) * statistics.stdev(logs) / math.sqrt(len(logs)))
+        logs = sorted(math.log(ratio) for ratio in ratios)
+        out = int(len(logs) * TRIMMED)
+        kept = logs[out : len(logs) - out]
+        winsorized = [kept[0]] * out + kept + [kept[-1]] * out
+        error = statistics.stdev(winsorized) / (1 - 2 * TRIMMED * bool(out)) / math.sqrt(len(logs))
+        return cls(math.exp(statistics.fmean(kept)), error)
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} give or take {self.error:.2f}"
+        return f"{self.mean:.2f} give or take {self.error:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +117,8 @@ class Contrast:
 
     A shared machine has slower and faster minutes, and a single p99 of it is off by a factor of two now and then. So
     spells are short, many, and alternate, beginning and ending with a quiet one: each under the fault is compared with
-    the geometric mean of its two neighbours, which cancels a drift, and the median of the ratios counts, which does not
-    mind a few spells that something else disturbed.
+    the geometric mean of its two neighbours, which cancels a drift, and the trimmed mean of the ratios counts, which
+    does not mind a few spells that something else disturbed.
 
     Attributes:
         control_ms: Of spells in which the same trouble is made, but not to what is measured: one beside each under the
@@ -147,7 +157,7 @@ class Contrast:
 
     def is_within(self, percent: float) -> bool:
         """Whether the fault adds no more than this."""
-        return self.added.median <= 1 + percent / 100
+        return self.added.mean <= 1 + percent / 100
 
     def record(self) -> dict[str, object]:
         """All of it, for a file."""

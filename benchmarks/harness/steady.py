@@ -25,7 +25,8 @@ import uvloop
 PATIENCE_S = 15.0
 RECONNECT_S = 0.02
 LAST_ANSWERS_S = 5.0
-RECORD = struct.Struct("<ddhh")  # when sent and when done, on the monotonic clock; outcome; form of the answer
+#: When sent and when done, on the monotonic clock; outcome; form of the answer; the client's port, 0 if not connected.
+RECORD = struct.Struct("<ddhhH")
 #: Outcomes without a status: not connected; closed before the end of the answer; no answer in time; not its answer.
 REFUSED, CUT, SILENT, WRONG = -1, -2, -3, -4
 OUTCOMES = {REFUSED: "refused", CUT: "cut", SILENT: "silent", WRONG: "wrong"}
@@ -70,8 +71,8 @@ class Load:
             return self._number, self._head + b"\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         return self._number, self._head % len(body) + b"\r\n\r\n" + body
 
-    def record(self, sent: float, outcome: int, form: int = -1) -> None:
-        self.records += RECORD.pack(sent, time.monotonic(), outcome, form)
+    def record(self, sent: float, outcome: int, form: int = -1, port: int = 0) -> None:
+        self.records += RECORD.pack(sent, time.monotonic(), outcome, form, port)
 
     def form(self, head: bytes, body: bytes, number: int) -> int:
         """The number of this form of answer: the same for answers that differ only in what has to differ."""
@@ -89,8 +90,10 @@ class Connection(asyncio.Protocol):
         self._client = client
         self._answer = bytearray()
         self.transport: asyncio.WriteTransport | None = None
+        self.port = 0  # the client's
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.port = transport.get_extra_info("sockname")[1]
         self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's own class is none of asyncio's
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -148,9 +151,9 @@ class Client:
     def lost(self, connection: Connection) -> None:
         """The other side has closed a connection."""
         if connection is self._connection:
-            self._connection = None
             if self._sent is not None:
                 self._done(CUT)
+            self._connection = None
 
     def answered(self, connection: Connection, head: bytes, body: bytes, *, is_framed: bool) -> None:
         """Something came; whether it is one whole answer with a length, `is_framed` says."""
@@ -158,7 +161,7 @@ class Client:
             return
         status = int(head[9:12])
         if self._sent is None:  # nobody asked
-            self._load.record(time.monotonic(), WRONG)
+            self._load.record(time.monotonic(), WRONG, port=connection.port)
         elif not is_framed or (status == 200 and b"%d" % self._number not in body):
             self._done(WRONG)
         else:
@@ -198,7 +201,8 @@ class Client:
 
     def _done(self, outcome: int, form: int = -1, *, again_in_s: float = 0.0) -> None:
         assert self._sent is not None
-        self._load.record(self._sent, outcome, form)
+        port = 0 if self._connection is None else self._connection.port
+        self._load.record(self._sent, outcome, form, port)
         self._sent = None
         if self._patience is not None:
             self._patience.cancel()

@@ -61,6 +61,7 @@ async def test_answers_that_differ_in_what_must_differ_have_one_form(tmp_path: P
     assert samples.failures() == Counter()
     assert samples.forms() == {0}
     assert len(samples) >= 10
+    assert len({sample.port for sample in samples}) == 2  # each of two clients stays on its connection
 
 
 @pytest.mark.parametrize(
