@@ -16,6 +16,7 @@ from router.control.refusal import NotFound, there_is
 from router.control.state import Credentials, State
 from router.control.states import DeploymentKey, DeploymentStatus
 from router.control.supervisor.checks import UpstreamChecks
+from router.control.supervisor.sockets import run_dir_of
 from router.control.supervisor.spec import WorkerSpec
 from router.control.supervisor.supervisor import Supervisor
 from router.control.switchover import Switchover, live
@@ -34,7 +35,7 @@ class Applier:
     """Keeps supervisor, upstream checks and proxies in step with the config in force.
 
     Args:
-        state_dir: Folder of sockets, logs, environments and what workers are given.
+        state_dir: Folder of logs, environments and what workers are given.
         resolve: Puts registered models and environments in the place of their names; called in a thread.
     """
 
@@ -57,7 +58,7 @@ class Applier:
         self._news = asyncio.Event()
         self.table = TableSpec(generation=0)
         self._supervisor = Supervisor(
-            run_dir=state_dir / "run",
+            run_dir=run_dir_of(state_dir),
             log_dir=self._log_dir,
             work_dir=state_dir / "work",
             environments=Environments(state_dir / "environments", state_dir / "runtime"),

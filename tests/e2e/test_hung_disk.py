@@ -35,7 +35,7 @@ def lay_out(state_dir: Path, disk: HangingDisk, *names: str) -> None:
     """Have these folders of the state on the disk.
 
     Not its database: SQLite maps a file into memory, and with FUSE, unlike other file systems, no process that has done
-    so can end before that is written. Nor its sockets: proxies find workers there.
+    so can end before that is written.
     """
     state_dir.mkdir()
     for name in names:
@@ -73,9 +73,16 @@ async def test_a_hung_disk_of_logs_delays_nothing(serve, project: Project, disk:
     assert teal.events("daemon.stopped")
 
 
-async def test_a_hung_disk_of_the_state_delays_no_request(serve, project: Project, disk: HangingDisk, tmp_path) -> None:
-    """Nor does it the look at processes: what stands still or dies is noticed, and a stop drains and ends."""
-    lay_out(tmp_path / "state", disk, "logs", "runtime", "work")
+async def test_a_hung_disk_of_the_state_delays_no_request(
+    serve, project: Project, disk: HangingDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it the look at processes: what stands still or dies is noticed, and a stop drains and ends.
+
+    Sockets are in the runtime directory, as systemd gives one; where there is none, proxies find workers on this disk.
+    """
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "memory"))
+    lay_out(tmp_path / "state", disk, "logs", "run", "runtime", "work")
     teal = await serve(project.save())
     load = Load(await teal.url(), think_s=0.01)
     load.start(CLIENTS)

@@ -22,6 +22,18 @@ _DATAGRAM_BYTES = 4096
 _MAX_DATAGRAMS = 100  # taken in one go, so that one worker cannot keep the loop to itself
 
 
+def run_dir_of(state_dir: Path) -> Path:
+    """Where the sockets of this state's workers are: in memory if systemd gives a folder there, or else in the state.
+
+    In memory no disk that hangs keeps proxies from workers. The folder of a login session is not taken: it is removed
+    at logout, beneath a daemon that stays. The name is the state's, for daemons that are given the same folder.
+    """
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given and os.access(given, os.W_OK | os.X_OK):
+        return Path(given).absolute() / _digest(state_dir.absolute())
+    return state_dir.absolute() / "run"
+
+
 class SocketFolder:
     """A folder of ours alone, for sockets whose names are never used twice.
 
@@ -142,10 +154,13 @@ def _is_short_enough(folder: Path) -> bool:
 
 
 def _short_twin(folder: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    name = f"teal-{os.geteuid()}-{digest}"
+    name = f"teal-{os.geteuid()}-{_digest(folder)}"
     twin = Path(tempfile.gettempdir()) / name
     return twin if _is_short_enough(twin) else Path("/tmp", name)
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
 
 
 def _make_private(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router.control.supervisor.disk_thread import DiskThread
-from router.control.supervisor.sockets import SocketFolder
+from router.control.supervisor.sockets import SocketFolder, run_dir_of
 
 
 @pytest.fixture
@@ -124,3 +124,22 @@ def test_pairs_that_are_made_at_the_same_time_differ(tmp_path: Path, disk: DiskT
     assert len({path for pair in pairs for path in (pair.path, pair.notifications.path)}) == 400
     for pair in pairs:
         pair.close()
+
+
+def test_sockets_are_where_systemd_gives_room_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two states that are given the same folder, the first of a list, do not meet there."""
+    given = tmp_path / "given"
+    given.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{given}:/elsewhere")
+    one, other = run_dir_of(tmp_path / "one"), run_dir_of(tmp_path / "other")
+    assert one.parent == other.parent == given
+    assert one != other
+    assert one == run_dir_of(tmp_path / "one")
+
+
+def test_sockets_are_in_the_state_where_nothing_else_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a folder taken that is not there, as in the environment of a service that ended."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "gone"))
+    assert run_dir_of(tmp_path) == tmp_path / "run"
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    assert run_dir_of(tmp_path) == tmp_path / "run"
