@@ -14,7 +14,6 @@ from typing import Any
 from aiohttp import StreamReader
 from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
-from aiohttp.web_protocol import RequestPayloadError
 
 from router.proxy.half_close import Listening, can_half_close
 from router.proxy.persistence import BodyWatch
@@ -138,5 +137,5 @@ async def end_connection(request: BaseRequest) -> None:
 def _break(body: StreamReader) -> None:
     """The rest of a body does not come."""
     if not body.is_eof():
-        body.set_exception(RequestPayloadError("the client ended in the middle of it"))
+        body.set_exception(ConnectionResetError("The client ended in the middle of it."))
         body.feed_eof()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import cast
 
 from router.core.errors import RouterError
+from router.core.headers import NAME_BYTES
 from router.core.record import RequestRecord
 from router.core.replies import refusal
 from router.proxy.runtime import Runtime
@@ -14,7 +15,7 @@ from router.proxy.runtime import Runtime
 #: How long a client has to send its request, to read the answer and to close.
 _PATIENCE_S = 1.0
 _READ_BYTES = 64 * 1024
-_HEAD_METHOD = b"HEAD "
+_HEAD_METHOD = b"HEAD"
 
 #: Makes the answer to a request of which this is the beginning.
 Answering = Callable[[bytes], bytes]
@@ -22,7 +23,8 @@ Answering = Callable[[bytes], bytes]
 
 def begun_method(begun: bytes) -> str:
     """The method of a request that begins like this, if it decides of the answer: a HEAD gets no body; else nothing."""
-    return "HEAD" if begun.startswith(_HEAD_METHOD) else ""
+    behind = begun[len(_HEAD_METHOD) : len(_HEAD_METHOD) + 1]  # another method may begin like this
+    return "HEAD" if begun.startswith(_HEAD_METHOD) and behind not in NAME_BYTES else ""
 
 
 def refuse_unread(

@@ -208,6 +208,8 @@ REFUSED_HEADS = tuple(
         ("field over the limit", HEAD + b"X-A: " + b"x" * 40_000 + b"\r\n\r\n", 431),
         ("target over the limit", HEAD.replace(b"/score", b"/" + b"s" * 40_000) + b"\r\n", 431),
         ("more than 256 fields", HEAD + b"X-A: 1\r\n" * 256 + b"\r\n", 431),
+        ("no target", b"POST\r\n\r\n", 400),
+        ("no target, and a bare LF", b"POST\n\n", 400),
         ("no endpoint", HEAD.replace(PATH.encode(), b"/x") + b"Connection: close\r\n\r\n", 404),
     )
 )

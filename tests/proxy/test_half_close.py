@@ -200,3 +200,23 @@ async def test_a_connection_that_ends_between_requests_is_closed(proxy: Proxy, p
     client.writer.write_eof()
     assert await client.rest() == b""
     await until(lambda: not proxy.clients.open_now)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 8, 11])
+async def test_a_client_that_ends_in_the_middle_of_chunks_is_gone(
+    proxy: Proxy, peer: StartPeer, raw: OpenRaw, cut: int
+) -> None:
+    """Also behind a request that is still answered: it gets no second answer, and the log says why."""
+    gate = asyncio.Event()
+    proxy.apply(endpoint(deployment("blue", await peer(answer_when(gate)))))
+    client = await raw()
+    await client.send(CHUNKED + CHUNKED[:-cut])
+    await until(lambda: proxy.stats().in_flight == 1)
+    client.writer.write_eof()
+    await until(lambda: all(one.is_half_closed for one in proxy.clients._full.client_connections))
+    gate.set()
+    assert (await client.rest()).count(b"HTTP/1.1 200") == 1
+    await until(lambda: proxy.stats().in_flight == 0)
+    lines = proxy.access_log()
+    assert [line["response_code"] for line in lines] == [200, 499]
+    assert lines[1]["response_code_reason"] == "client_gone"
