@@ -50,6 +50,7 @@ _REQUEST_REPLACED = HOP_BY_HOP | {
 _SINGLE = frozenset((b"authorization", DEPLOYMENT))
 # A copy shall not be able to act in the caller's name.
 _CREDENTIALS = frozenset((b"authorization", b"cookie", b"x-api-key", b"api-key"))
+_ALIASES_OF_CREDENTIALS = frozenset((b"x_api_key", b"x_api-key", b"x-api_key", b"api_key"))
 # The model's word on these is not the router's word. Content-Length is kept: it is the framing that the model chose.
 _RESPONSE_REPLACED = HOP_BY_HOP | {
     MIRROR_MARK,
@@ -71,6 +72,8 @@ NAME_BYTES = b"!#$%&'*+-.^_`|~" + (string.ascii_letters + string.digits).encode(
 # What `Connection` may name without effect on the fields.
 _NOT_NAMED = frozenset((b"close", b"keep-alive", b"content-length", b""))
 _NOTHING: frozenset[bytes] = frozenset()
+# To a program behind CGI or WSGI, `Content_Length` is another `Content-Length`, if not the only one.
+_NOT_ALIASED = _REQUEST_REPLACED | {DEPLOYMENT}
 
 
 class Role:
@@ -120,9 +123,10 @@ ANSWER_ROLES = _spelled(
     }
 )
 #: Of a request of which a copy is made: what must not be in that.
-COPY_ROLES = dict.fromkeys(_CREDENTIALS | {DEPLOYMENT}, Role.DROP)
+COPY_ROLES = dict.fromkeys(_CREDENTIALS | _ALIASES_OF_CREDENTIALS | {DEPLOYMENT}, Role.DROP)
 PLAIN_ANSWER_ROLES = ANSWER_ROLES | _spelled(dict.fromkeys(HOP_BY_HOP, Role.UNUSUAL))
 
+_CODING_LINE = re.compile(rb"(?:\A|(?<=\n))transfer-encoding:[^\r\n]*", re.IGNORECASE)
 _CLIENT_REQUEST_ID_DROPS = re.compile(rb"[^A-Za-z0-9_-]")
 _CLIENT_REQUEST_ID_BYTES = 40
 # uri-host [ ":" port ] of RFC 9110, 7.2: a name, an IPv4 address or an IP literal in brackets; it may be empty.
@@ -184,6 +188,14 @@ def clean_client_request_id(value: bytes) -> bytes:
     if value.isalnum() and len(value) <= _CLIENT_REQUEST_ID_BYTES:
         return value
     return _CLIENT_REQUEST_ID_DROPS.sub(b"", value)[:_CLIENT_REQUEST_ID_BYTES] if value else b""
+
+
+def without_tabs_in_coding(head: bytes) -> bytes:
+    """A head, or what came of one, with a blank for each tab of its transfer coding; of those llhttp makes another one.
+
+    Around a value the two are the same (RFC 9110, 5.5), and within a coding neither may be.
+    """
+    return _CODING_LINE.sub(lambda line: line[0].replace(b"\t", b" "), head) if b"\t" in head else head
 
 
 def connection_named(headers: RawHeaders) -> frozenset[bytes]:
@@ -300,9 +312,17 @@ def is_forwarding(lower: bytes) -> bool:
     return lower[:1] == b"x" and _FORWARDING.match(lower) is not None
 
 
+def is_alias(lower: bytes) -> bool:
+    """Whether a field of a request, by its name in lower case, is but for `_` one that frames, routes or vouches."""
+    if b"_" not in lower:
+        return False
+    name = lower.replace(b"_", b"-")
+    return name in _NOT_ALIASED or is_own(name)
+
+
 def is_replaced(lower: bytes) -> bool:
     """Whether a field of a request, by its name in lower case, ends here though no role says so."""
-    return is_own(lower) or is_forwarding(lower)
+    return is_own(lower) or is_forwarding(lower) or is_alias(lower)
 
 
 def _answer_role(lower: bytes) -> int:

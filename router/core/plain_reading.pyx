@@ -8,7 +8,7 @@ from libc.string cimport memchr, memcmp, memcpy
 from router.core.headers cimport clean_client_request_id
 
 from router.core import headers
-from router.core.headers import is_host
+from router.core.headers import is_alias, is_host
 from router.core.replies import status_line
 
 cdef enum:
@@ -103,7 +103,7 @@ cpdef PlainRequest read_plain_request(
             if found[role].at is not NULL:
                 return None
             found[role] = value
-        if role >= passed_on or (role == PASS and not _is_forwarding(line, value.at - 2 - line)):
+        if role >= passed_on or (role == PASS and not _ends_here(line, value.at - 2 - line)):
             runs = keep(kept, runs, line, at)
     if line - 2 - text > max_head_bytes or _controls(text + start, line) != 2 * fields:
         return None
@@ -241,6 +241,13 @@ cdef int _role(Roles* roles, const unsigned char* name, Py_ssize_t size) noexcep
     if size >= len(OWN_PREFIX) and memcmp(name, PyBytes_AS_STRING(OWN_PREFIX), len(OWN_PREFIX)) == 0:
         return DROP
     return PASS
+
+
+cdef inline bint _ends_here(Text name, Py_ssize_t size) except -1:
+    """`headers.is_replaced`, of a name in any spelling; few have a `_`."""
+    if _is_forwarding(name, size):
+        return True
+    return memchr(name, c"_", size) is not NULL and is_alias(PyBytes_FromStringAndSize(<char*> name, size).lower())
 
 
 cdef inline bint _is_forwarding(Text name, Py_ssize_t size) noexcept:

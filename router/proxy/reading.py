@@ -20,6 +20,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from router.core.chunks import Chunks
+from router.core.headers import without_tabs_in_coding
 from router.core.replies import chunk
 from router.proxy.runtime import Runtime
 
@@ -34,8 +35,7 @@ _NUL = b"\0"
 #: With the end of the line before it.
 _EMPTY_LINE = b"\r\n\r\n"
 _FIRST_BYTES = len(b"HEAD ")
-_CODING = b"transfer-encoding:"
-_CODING_LINE = re.compile(rb"(?:\A|(?<=\n))%b[^\r\n]*" % _CODING, re.IGNORECASE)
+_CODING_BYTES = len(b"transfer-encoding:")
 
 
 class Reading(RequestHandler):
@@ -211,10 +211,8 @@ class Reading(RequestHandler):
             self._first_bytes = (self._first_bytes + piece)[:_FIRST_BYTES]
         begun = self._begun_line
         _, end, last = piece.rpartition(b"\n")
-        self._begun_line = (last if end else begun + last)[: len(_CODING)]
-        if b"\t" not in piece:
-            return piece
-        return _CODING_LINE.sub(lambda line: line[0].replace(b"\t", b" "), begun + piece)[len(begun) :]
+        self._begun_line = (last if end else begun + last)[:_CODING_BYTES]
+        return without_tabs_in_coding(begun + piece)[len(begun) :] if b"\t" in piece else piece
 
     def _parse(self, data: bytes) -> None:
         earlier = self._request_count

@@ -9,12 +9,13 @@ from typing import Protocol, cast
 
 import httptools
 
-from router.core.headers import MAX_ANSWER_HEAD_BYTES, AnswerFields, read_answer
+from router.core.headers import MAX_ANSWER_HEAD_BYTES, AnswerFields, read_answer, without_tabs_in_coding
 from router.core.plain_reading import PlainAnswer, read_plain_answer
 from router.core.upgrades import SWITCHING, UPGRADE_REQUIRED, required_upgrades, upgrade_taken
 from router.proxy.outgoing import Outgoing
 
 _CRLF = b"\r\n"
+_HEAD_END = b"\r\n\r\n"
 _NO_BODY = frozenset((204, 304))
 _VERSIONS = frozenset(("1.0", "1.1"))
 #: Up to here a body is joined to its head: one copy costs less than a second buffer to write from.
@@ -216,6 +217,8 @@ class UpstreamConnection:
         try:
             if not self._has_head:
                 self._head_bytes += len(data)
+                head, end, rest = data.partition(_HEAD_END)
+                data = without_tabs_in_coding(head) + end + rest if b"\t" in head else data
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as stop:
             self._is_reusable = False

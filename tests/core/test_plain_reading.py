@@ -69,6 +69,8 @@ def test_a_name_may_be_long(plain: Any, size: int) -> None:
     [
         *((b"X-Forwarded-Prefix: /a", False), (b"x_forwarded_for: 1", False), (b"X-FORWARDED: 1", False)),
         *((b"X-Forwarded_" + b"a" * 40 + b": 1", False), (b"X_Real-IP: 1", False), (b"x-real-ip: 1", False)),
+        *((b"Content_Length: 9", False), (b"azureml-model_deployment: green", False), (b"X_Teal_Mirror: 1", False)),
+        *((b"my_feature: 1", True), (b"api_key: k", True), (b"__" + b"a" * 99 + b": 1", True)),
         *((b"X-Forward: 1", True), (b"x-real-ips: 1", True), (b"Y-Forwarded-For: 1", True), (b"x: 1", True)),
     ],
 )
