@@ -4,8 +4,8 @@ Rules
 - Nobody is woken by a byte of a body that is wanted in larger parts: its connection says that something came, and how
   late it is by then is all that changes.
 - Of a body that is passed on as it comes, a little that follows a part at once waits a moment for more.
-- What its connection keeps back, the framing of chunks included, has come in time as what it parses; what waits in the
-  kernel is looked for before the body is too late.
+- All that comes over its connection has come in time: the framing of chunks, and what the connection keeps back. What
+  waits in the kernel is looked for before the body is too late.
 - The time of all bodies is looked after by one timer.
 """
 
@@ -45,7 +45,6 @@ class ClientBody:
         "_connection",
         "_content",
         "_deadlines",
-        "_dripped_bytes",
         "_gathers_until",
         "_has_begun",
         "_is_streamed",
@@ -85,7 +84,6 @@ class ClientBody:
         self._is_streamed = False
         self._gathers_until = 0.0  # of the loop's clock; 0: no longer
         self._seen_bytes = 0  # that the pace knows of
-        self._dripped_bytes = 0  # that it knows of, and the connection keeps back
         self._wanted_bytes = 1  # unread ones, for which it is worth being woken
         self._waiter: asyncio.Future[None] | None = None
         self.deadline = 0.0
@@ -123,8 +121,7 @@ class ClientBody:
         if not self._has_begun:
             self._has_begun = True
             self._on_read()
-        self._pace.resume(self._loop.time())
-        self._keep_pace()
+        self._catch_up()
         self._wanted_bytes = min(at_least, self._max_bytes + 1 - self.read_bytes)  # with one too many it is refused
         try:
             if not self._is_due():
@@ -146,13 +143,16 @@ class ClientBody:
             return ConnectionResetError("The client went away in the middle of its body.")
         return BadRequest("The request body is not framed as its head announces.")
 
+    def heard(self, size: int, when: float | None = None) -> None:
+        """So many bytes have come over the connection, the last at `when` (now if None)."""
+        self._pace.came(size, self._loop.time() if when is None else when)
+        self._set_deadline()
+
     def came(self) -> None:
-        """Something came over the connection: a part of the body, its end, or the news that there will be none."""
+        """Something was read: a part of the body, its end, the news that there will be none, or nothing of it yet."""
         waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        self._keep_pace()
-        if self._is_due():
+        self._seen_bytes = self._content.total_bytes
+        if waiter is not None and not waiter.done() and self._is_due():
             waiter.set_result(None)
 
     def can_wait(self, kept: bytes) -> bool:
@@ -163,12 +163,6 @@ class ClientBody:
         if self._length is None:
             return b"\n" not in kept  # the last chunk ends with it
         return len(kept) < self._length - come_bytes
-
-    def dripped(self, size: int, when: float | None = None) -> None:
-        """So many bytes more have come, the last at `when` (now if None), which the connection keeps back."""
-        self._dripped_bytes += size
-        self._pace.came(size, self._loop.time() if when is None else when)
-        self._set_deadline()
 
     def least_wanted(self, kept_bytes: int) -> int:
         """For how many bytes more than the connection keeps back it may be woken: 1 for any."""
@@ -187,12 +181,13 @@ class ClientBody:
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(BodyTimeout(self._pace.idle_s))
 
-    def _keep_pace(self) -> None:
-        new_bytes = self._content.total_bytes - self._seen_bytes
-        self._seen_bytes += new_bytes
-        if new_bytes > self._dripped_bytes:
-            self._pace.came(new_bytes - self._dripped_bytes, self._loop.time())
-        self._dripped_bytes = max(0, self._dripped_bytes - new_bytes)
+    def _catch_up(self) -> None:
+        """The time until now was not the client's; what it sent meanwhile is to its credit."""
+        now, come_bytes = self._loop.time(), self._content.total_bytes
+        self._pace.resume(now)
+        if come_bytes > self._seen_bytes:
+            self._pace.came(come_bytes - self._seen_bytes, now)
+            self._seen_bytes = come_bytes
         self._set_deadline()
 
     def _set_deadline(self) -> None:

@@ -139,12 +139,20 @@ class ClientConnection(EndingConnection):
         self._closing = self._closing or self.transport  # aiohttp forgets it, sent or not
         super().force_close()
 
+    def _process_keepalive(self) -> None:  # aiohttp's timer, which knows nothing of heads that have begun
+        if self.is_idle:
+            super()._process_keepalive()
+        else:
+            self._keepalive_handle = None  # set again with the next answer
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp 3.14 resumes at every read of a body, paused or not, and parses an empty buffer each time.
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
+        if data and self.reader is not None:
+            self.reader.heard(len(data))
         is_drip = 0 < len(data) < DRIP_BYTES
         if not is_drip or not self._keep(data):
             self._read(data)
@@ -170,7 +178,6 @@ class ClientConnection(EndingConnection):
         if reader is not None:
             if not reader.can_wait(kept):
                 return False
-            reader.dripped(len(data))
         elif self._is_busy or not self._head_bytes or has_controls(data):
             return False
         self._kept = kept
@@ -199,7 +206,7 @@ class ClientConnection(EndingConnection):
             return False
         data, when = self._frugal.take()
         if data and self.reader is not None:
-            self.reader.dripped(len(data), when)
+            self.reader.heard(len(data), when)
         if data:
             self._read(data)
         return bool(data)

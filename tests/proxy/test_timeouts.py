@@ -272,6 +272,43 @@ async def test_an_idle_client_connection_is_closed(proxy: Proxy, peer: StartPeer
     assert await client.rest() == b""
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 2", "Transfer-Encoding: chunked"])
+async def test_a_head_that_has_begun_is_not_idle(proxy: Proxy, peer: StartPeer, raw: OpenRaw, framing: str) -> None:
+    """It is due by `head_timeout_s`, whatever becomes of a connection that rests since later."""
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=ProxyLimits(keepalive_timeout_s=0.3))
+    begun, idle = await raw(), await raw()
+    whole = post(b"{}" if framing.endswith("2") else b"2\r\n{}\r\n0\r\n\r\n", framing)
+    for client in (begun, idle):
+        await client.send(whole)
+        assert (await client.answer())[0] == 200
+        if client is begun:
+            await client.send(whole[:10])
+            await until(lambda: proxy.clients.busy_now == 1)
+    assert await idle.rest() == b""
+    await begun.send(whole[10:])
+    assert (await begun.answer())[0] == 200
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"1\r\n", b"x\r\n", b"1\r\n", b"x\r\n", b"0\r\n\r\n"],
+        [b"2;a=" + b"x" * 1000, b"x" * 1000, b"x" * 1000, b"\r\nxx", b"\r\n0\r\n\r\n"],
+        [b"2\r\nxx\r\n0\r\n", b"A: b\r\n", b"C: d\r\n", b"E: f\r\n", b"\r\n"],
+    ],
+)
+async def test_framing_is_not_silence(proxy: Proxy, peer: StartPeer, raw: OpenRaw, pieces: list[bytes]) -> None:
+    """Something of the body came in time, though none of its content."""
+    limits = ProxyLimits(body_timeout_s=1.0, min_body_bytes_per_s=0.0)
+    proxy.apply(endpoint(deployment("blue", await peer(answer_ok))), limits=limits)
+    client = await raw()
+    await client.send(post(b"", "Transfer-Encoding: chunked"))
+    for piece in pieces:
+        await asyncio.sleep(0.4)
+        await client.send(piece)
+    assert (await client.answer())[0] == 200
+
+
 async def test_a_timeout_frees_the_place_for_the_queue(proxy: Proxy, peer: StartPeer, raw: OpenRaw) -> None:
     """The request behind one that timed out is served."""
 
