@@ -2,12 +2,12 @@
 
 import asyncio
 import errno
+import re
 import socket
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -34,6 +34,8 @@ _SHUTDOWN_S = 1.0
 _MOST_SCRAPES = 16
 # These tell nothing that is worth a token: an empty page, and that the process works.
 _OPEN_PATHS = frozenset({"/", "/healthz"})
+#: A Host header (RFC 9110, 7.2): a name or an address, and a port.
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::\d+)?", re.ASCII)
 #: Why `/readyz` answers 503; the body has the reasons in words.
 NOT_READY = "not_ready"
 
@@ -247,10 +249,8 @@ class _Guard:
 
 def _host_name(host: str) -> str:
     """The name in a Host header, without port and brackets; empty when it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found["address"] or found["name"]).lower()
 
 
 async def _serve_page(_request: web.Request) -> web.Response:

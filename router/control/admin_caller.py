@@ -95,7 +95,12 @@ class Caller(RequestHandler):
         self._heard = self._now()
         if self._pace is not None:
             self._pace.came(len(data), self._heard)
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except (ValueError, IndexError):
+            # yarl's, for targets like `http://a[b]@`. aiohttp's parser stays in this error: fed again, it reports it as
+            # one of the request's.
+            super().data_received(b"\0")
         if self._request_count != requests:
             self._head_since, self._pace = 0.0, None
         elif self._awaits_request:

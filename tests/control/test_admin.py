@@ -24,6 +24,8 @@ from router.core.table import TableSpec
 from tests.control.a_status import STATUS
 
 ANY_PORT = HostPort("127.0.0.1", 0)
+#: That are read as this address by whoever reads them as a part of a URL.
+NO_HOSTS = ("evil.example@127.0.0.1", "127.0.0.1#evil.example", "127.0.0.1/x", "[::1]x", "127.0.0.1:x", "[127.0.0.1")
 MANY_FIELDS = "X: x\r\n" * 200
 
 Start = Callable[..., Awaitable[AdminSite]]
@@ -185,7 +187,7 @@ async def test_loopback_names_are_answered(start: Start, host: str) -> None:
     assert (await get(await start(), "/status", host=host))[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "[", ""])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "[", "", *NO_HOSTS])
 async def test_rebound_names_are_refused(start: Start, host: str) -> None:
     """A web page whose name was made to resolve to loopback reads nothing."""
     assert (await get(await start(), "/status", host=host))[0] == 403
@@ -286,9 +288,10 @@ async def test_a_refusal_says_why(
         (f"GET /{'x' * 8191} HTTP/1.1\r\nHost: a\r\n\r\n", 431, "head_too_large", "more than 8190 bytes"),
         (f"GET / HTTP/1.1\r\nHost: a\r\n{MANY_FIELDS}\r\n", 431, "head_too_large", "more than 128 fields"),
         ("GET / HTTP/1.1\r\nHost a\r\n\r\n", 400, "bad_request", "not well-formed"),
+        ("GET http://a[b]@/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400, "bad_request", "not well-formed"),
         ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request", "not well-formed"),
     ],
-    ids=["field", "target", "fields", "no field", "TLS"],
+    ids=["field", "target", "fields", "no field", "no address", "TLS"],
 )
 async def test_what_is_no_request_is_refused_in_one_line(
     start: Start, head: str, status: int, reason: str, text: str
