@@ -217,8 +217,9 @@ class UpstreamConnection:
         try:
             if not self._has_head:
                 self._head_bytes += len(data)
-                head, end, rest = data.partition(_HEAD_END)
-                data = without_tabs_in_coding(head) + end + rest if b"\t" in head else data
+                if b"\t" in data:
+                    head, end, rest = data.partition(_HEAD_END)
+                    data = without_tabs_in_coding(head) + end + rest
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as stop:
             self._is_reusable = False

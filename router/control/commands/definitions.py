@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router.control.config.document import MAX_DEPTH, Document, KeyPath, UnreadableError, read_document
+from router.control.config.load import MOST_PROBLEMS
 from router.control.config.problem import Problem
 from router.control.refusal import Invalid
 
@@ -26,7 +27,6 @@ PATH_FIELDS = (
     "warmup_request.path",
 )
 _SHOWN = 100
-_MAX_FLAWS = 100
 # What is written in another way, such as 007, is a name.
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -64,7 +64,7 @@ def read_definition(text: str, file: str | None) -> Definition:
     if document.flaws:
         raise Invalid(
             Problem(path=path, line=flaw.line, field=".".join(map(str, flaw.path)), message=flaw.message)
-            for flaw in document.flaws[:_MAX_FLAWS]
+            for flaw in document.flaws[:MOST_PROBLEMS]
         )
     return Definition(fields=document.data, file=path, document=document)
 
