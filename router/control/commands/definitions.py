@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router.control.config.document import MAX_DEPTH, Document, KeyPath, UnreadableError, read_document
-from router.control.config.load import MOST_PROBLEMS
-from router.control.config.problem import Problem
+from router.control.config.problem import MOST_PROBLEMS, Problem
 from router.control.refusal import Invalid
 
 #: Azure prints these with `show`, and teal its own; people paste them back.

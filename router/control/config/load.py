@@ -5,21 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
 from router.control.config.document import Document, KeyPath, UnreadableError, read_document
 from router.control.config.explain import explain
-from router.control.config.problem import Problem
+from router.control.config.problem import MOST_PROBLEMS, Problem
 from router.control.config.schema import RouterConfig
 from router.control.config.source import MAX_SOURCE_BYTES, NotUtf8Error, read_source, text_of, too_large
 from router.control.config.unhonoured import unhonoured
 from router.control.config.validate import config_breaches
 from router.core.rules import Breach, name_breaches
-
-#: Reasons that are told at once: a file of another kind may have one in every line.
-MOST_PROBLEMS: Final = 100
 
 
 class ConfigError(Exception):

@@ -6,6 +6,8 @@ from typing import Final
 
 from router.control.config.document import KeyPath
 
+#: Reasons that are told at once: a file of another kind may have one in every line.
+MOST_PROBLEMS: Final = 100
 #: Characters of what somebody wrote, and of what is said about it, that are shown.
 _MAX_FIELD: Final = 200
 _MAX_MESSAGE: Final = 2000
